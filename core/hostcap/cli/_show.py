@@ -1,0 +1,127 @@
+"""Printing for people on a terminal, and plainly into a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import numpy as np
+
+from hostcap.errors import ConfigError, HostcapError, PluginError, StoppedError
+from hostcap.plugins.kinds import Progress
+from hostcap.tables import Column, Table
+
+FAILED, REFUSED, FEEDERS_FAILED, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes; docs/reference/command-line.md explains them."""
+_STATUS_STYLE = {
+    "bound": "yellow",
+    "bound_at_start": "red",
+    "stopped_by_hv": "magenta",
+    "diverged": "red",
+    "unconstrained": "green",
+    "error": "red",
+    "warning": "yellow",
+}
+
+
+def show_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[bool] = ()) -> None:
+    """A table for a terminal; for a pipe plain columns that nothing cuts off."""
+    aligned = list(right) or [False] * len(head)
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(box=None, pad_edge=False, header_style="bold")
+        for name, to_right in zip(head, aligned, strict=True):
+            table.add_column(name, justify="right" if to_right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=_STATUS_STYLE.get(cell, "")) for cell in row))
+        Console().print(table)
+        return
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        cells = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, aligned, strict=True)
+        )
+        click.echo("  ".join(cells).rstrip())
+
+
+def cell(column: Column, value: Any) -> str:
+    """One value in words."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if column.type == "number":
+        return f"{value:.6g}"
+    if column.type == "boolean":
+        return "yes" if value else "no"
+    return str(value)
+
+
+def show_results_table(table: Table, *, leave_out: Sequence[str] = ()) -> None:
+    """A table of results with units in the header, and the limits applied below."""
+    columns = [c for c in table.schema.columns if c.name not in leave_out]
+    head = [f"{c.name} [{c.unit}]" if c.unit and not c.name.endswith(f"_{c.unit.lower()}") else c.name for c in columns]
+    rows = [[cell(c, row[c.name]) for c in columns] for row in table.rows()]
+    show_table(head, rows, right=[c.type in ("number", "integer") for c in columns])
+    if table.metadata.get("limits"):
+        click.echo(f"limits: {table.metadata['limits']}")
+
+
+def show_findings(table: Table) -> None:
+    """Findings, worst first, one paragraph each."""
+    for row in table.rows():
+        kw = "" if np.isnan(row["kw"]) else f", {row['kw']:.6g} kW"
+        where = f" [{row['element']}{kw}]" if row["element"] else ""
+        click.secho(
+            f"{row['severity']}: {row['feeder']}: {row['message']}{where}", fg=_STATUS_STYLE.get(row["severity"])
+        )
+
+
+@contextmanager
+def progress_shown() -> Iterator[Progress]:
+    """A progress line on standard error; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def told(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total or None)
+
+        yield told
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Errors of the user's on standard error, one line each, with an exit code that means something."""
+    try:
+        yield
+    except (ConfigError, PluginError) as error:
+        for line in str(error).splitlines():
+            click.echo(f"error: {line}", err=True)
+        raise SystemExit(REFUSED) from error
+    except StoppedError as error:
+        click.echo(f"stopped: {error}", err=True)
+        raise SystemExit(INTERRUPTED) from error
+    except HostcapError as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise SystemExit(FAILED) from error
+    except KeyboardInterrupt as error:
+        click.echo("interrupted; feeders that were finished are kept, the others have left nothing", err=True)
+        raise SystemExit(INTERRUPTED) from error
+    except BrokenPipeError as error:
+        raise SystemExit(FAILED) from error
+    except MemoryError as error:
+        click.echo("error: out of memory", err=True)
+        raise SystemExit(FAILED) from error

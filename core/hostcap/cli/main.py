@@ -1,0 +1,142 @@
+"""The ``hostcap`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hostcap.cli._show import (
+    FEEDERS_FAILED,
+    errors_in_one_line,
+    progress_shown,
+    show_findings,
+    show_results_table,
+    show_table,
+)
+from hostcap.cli.plugins import plugins
+from hostcap.tables import Results
+from hostcap.work_package import WorkPackage, check, read_results, run
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_FILE = click.Path(path_type=Path)
+
+
+@click.group(context_settings=_SETTINGS)
+@click.version_option(package_name="hostcap")
+def main() -> None:
+    """How much more solar, export or load a distribution network can take, and what stops it."""
+
+
+main.add_command(plugins)
+
+
+def _overrides(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a key of the study, such as study.max_steps=50; may be repeated.",
+    )(command)
+
+
+@main.command(name="run")
+@click.argument("study", type=_FILE)
+@click.option("--out", type=_FILE, help="Folder for the results; results/NAME beside the study otherwise.")
+@_overrides
+def run_command(study: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
+    """Run STUDY, a TOML study file."""
+    with errors_in_one_line():
+        work_package = WorkPackage.read(study, overrides=overrides)
+        folder = out if out is not None else work_package.default_folder
+        with progress_shown() as progress:
+            results = run(work_package, out=folder, progress=progress)
+        show_run(work_package, results)
+        click.echo(f"results: {folder}")
+        _end(results)
+
+
+@main.command(name="check")
+@click.argument("study", type=_FILE)
+@_overrides
+def check_command(study: Path, overrides: tuple[str, ...]) -> None:
+    """Load STUDY, solve its start, and print the study as it will run; write nothing."""
+    with errors_in_one_line():
+        work_package = WorkPackage.read(study, overrides=overrides)
+        with progress_shown() as progress:
+            report = check(work_package, progress=progress)
+        click.echo(work_package.canonical)
+        for preview in report.previews:
+            click.echo(f"# feeder {preview.feeder}")
+            show_table(("what", "value"), [(name, value) for name, value in preview.facts])
+            click.echo()
+        show_findings(report.findings)
+        if report.failed:
+            raise SystemExit(FEEDERS_FAILED)
+
+
+@main.command()
+@click.argument("folder", type=_FILE)
+@click.argument("table", required=False)
+@click.option("--csv", "as_csv", is_flag=True, help="Print the table as CSV.")
+def results(folder: Path, table: str | None, as_csv: bool) -> None:
+    """Print TABLE of the run in FOLDER; without TABLE, what the run is and which tables there are."""
+    with errors_in_one_line():
+        found = read_results(folder)
+        if table is None:
+            _show_summary(found)
+            return
+        if table not in found.names:
+            raise click.UsageError(f"no table {table!r} in {folder}; there are: {', '.join(found.names)}")
+        if as_csv:
+            click.echo(found[table].to_pandas().to_csv(index=False), nl=False)
+        else:
+            show_results_table(found[table])
+
+
+@main.command()
+@click.option("--out", type=_FILE, help="Folder to keep the demo's study files, network and results in.")
+def demo(out: Path | None) -> None:
+    """Run the demo feeder: nine transformers, each stopped by something else."""
+    from hostcap.cli.demo import demo_study
+
+    with errors_in_one_line(), demo_study(out) as (study, folder):
+        work_package = WorkPackage.read(study)
+        with progress_shown() as progress:
+            found = run(work_package, out=folder, progress=progress)
+        show_run(work_package, found)
+        if folder is not None:
+            click.echo(f"results: {folder}")
+            click.echo(f"study file to start from: {study}")
+        _end(found)
+
+
+def show_run(work_package: WorkPackage, results: Results) -> None:
+    """The tables that a person reads first, then the findings."""
+    summarise = work_package.study_record.summarise
+    if summarise is not None and len(results.names) > 1:
+        for table in summarise(results):
+            one_feeder = len(work_package.scope.feeders) == 1
+            show_results_table(table, leave_out=["feeder"] if one_feeder else [])
+            click.echo()
+    show_findings(results["findings"])
+
+
+def _show_summary(found: Results) -> None:
+    summary = found.summary
+    rows = [(key, str(summary.get(key, ""))) for key in ("name", "work_package_id", "state", "seconds")]
+    rows += [(f"version of {name}", number) for name, number in summary.get("versions", {}).items()]
+    show_table(("run", ""), rows)
+    click.echo()
+    show_table(("table", "rows", "meaning"), [(n, str(len(found[n])), found[n].schema.meaning) for n in found.names])
+    for feeder, message in found.failed.items():
+        click.echo(f"error: {feeder}: {' '.join(message.split())}", err=True)
+
+
+def _end(results: Results) -> None:
+    """Exit code 3 where a feeder failed; the errors name it."""
+    for feeder, message in results.failed.items():
+        click.echo(f"error: {feeder}: {' '.join(message.split())}", err=True)
+    if results.failed:
+        raise SystemExit(FEEDERS_FAILED)

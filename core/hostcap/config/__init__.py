@@ -1,0 +1,49 @@
+"""Configuration: config classes of parts, study files, and the report of what is wrong with them."""
+
+from hostcap.config.canonical import canonical, unstructure
+from hostcap.config.describe import Row, describe
+from hostcap.config.fields import (
+    about,
+    between,
+    each,
+    finite,
+    folder_name,
+    non_negative,
+    not_empty,
+    one_of,
+    positive,
+    unique,
+)
+from hostcap.config.paths import as_written, expand, resolved
+from hostcap.config.structure import structure
+from hostcap.config.study import Part, Scope, StudyDocument
+from hostcap.config.study_file import read_study, structure_study
+from hostcap.config.toml_file import apply_overrides, read_toml
+
+__all__ = [
+    "Part",
+    "Row",
+    "Scope",
+    "StudyDocument",
+    "about",
+    "apply_overrides",
+    "as_written",
+    "between",
+    "canonical",
+    "describe",
+    "each",
+    "expand",
+    "finite",
+    "folder_name",
+    "non_negative",
+    "not_empty",
+    "one_of",
+    "positive",
+    "read_study",
+    "read_toml",
+    "resolved",
+    "structure",
+    "structure_study",
+    "unique",
+    "unstructure",
+]

@@ -1,0 +1,135 @@
+"""Furniture for the fields of config classes: their words for people, and the checks of their values.
+
+A config class is a frozen attrs class; each field says what it is and holds its own range, so that a Python user
+meets the same checks as a study file::
+
+    @frozen(kw_only=True)
+    class SolverConfig:
+        max_iterations: int = field(default=100, validator=positive, metadata=about("Most iterations of one state"))
+        tolerance_pu: float = field(default=1e-6, validator=between(1e-12, 1e-2), metadata=about("Mismatch", unit="pu"))
+
+Words go into ``metadata`` and not through a function of ours around ``field``: mypy knows attrs' own field specifiers
+alone, and would take every field made by a wrapper for one with a default.
+
+A validator lets None pass, so that it serves ``float | None`` too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from hostcap.config.wording import shown
+from hostcap.plugins._nearest import did_you_mean
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+DOC, UNIT = "doc", "unit"
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def about(doc: str, *, unit: str = "") -> Mapping[str, str]:
+    """Metadata of a config field.
+
+    Args:
+        doc: What the key means, in a line, for tables and the JSON Schema.
+        unit: Its unit, such as ``kW``.
+    """
+    return {DOC: doc, UNIT: unit}
+
+
+def finite(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    """Neither nan nor infinite."""
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"must be finite, got {shown(value)}")
+
+
+def positive(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    """Finite and > 0."""
+    finite(instance, attribute, value)
+    if value is not None and not value > 0:
+        raise ValueError(f"must be > 0, got {shown(value)}")
+
+
+def non_negative(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    """Finite and >= 0."""
+    finite(instance, attribute, value)
+    if value is not None and not value >= 0:
+        raise ValueError(f"must be >= 0, got {shown(value)}")
+
+
+def between(low: float, high: float) -> Validator:
+    """Finite and within ``low`` to ``high``, both included."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
+        finite(instance, attribute, value)
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"must be {low} to {high}, got {shown(value)}")
+
+    return check
+
+
+def one_of(*allowed: str) -> Validator:
+    """One of the texts; prefer a ``Literal`` or an enum where they are known to the type checker."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+        if value is not None and value not in allowed:
+            hint = did_you_mean(value, allowed)
+            raise ValueError(f"must be one of {', '.join(allowed)}, got {shown(value)}{hint}")
+
+    return check
+
+
+def not_empty(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A list with an entry, a text with more than blanks."""
+    if value is not None and not (value.strip() if isinstance(value, str) else value):
+        raise ValueError(f"must not be {'blank' if isinstance(value, str) else 'empty'}")
+
+
+def unique(instance: Any, attribute: attrs.Attribute[Any], value: Iterable[Any] | None) -> None:
+    """No entry twice; texts that differ in case alone are one, as they are for engines and many disks."""
+    seen: set[Any] = set()
+    for item in value or ():
+        same = item.casefold() if isinstance(item, str) else item
+        if same in seen:
+            raise ValueError(f"names {shown(item)} twice")
+        seen.add(same)
+
+
+def folder_name(instance: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """A text that can name a folder on every system: results are kept under it."""
+    if value is None:
+        return
+    not_empty(instance, attribute, value)
+    reason = (
+        'holds one of / \\ : * ? " < > |'
+        if set(value) & set('/\\:*?"<>|')
+        else "holds a character that cannot be printed"
+        if not value.isprintable()
+        else "starts or ends with a blank, or ends with a dot"
+        if value != value.strip() or value.endswith(".")
+        else "is a name that Windows keeps for itself"
+        if _RESERVED.fullmatch(value)
+        else "is longer than 200 bytes"
+        if len(value.encode()) > 200
+        else None
+    )
+    if reason:
+        raise ValueError(f"cannot name a folder, as it {reason}: {shown(value)}")
+
+
+def each(*checks: Validator) -> Validator:
+    """All of the checks, on every entry of a list."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Iterable[Any] | None) -> None:
+        for index, item in enumerate(value or ()):
+            for one in checks:
+                try:
+                    one(instance, attribute, item)
+                except ValueError as error:
+                    raise ValueError(f"entry {index}: {error}") from error
+
+    return check

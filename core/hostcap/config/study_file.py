@@ -1,0 +1,227 @@
+"""Study files: from TOML to a ``StudyDocument``, every finding in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from hostcap.config.fields import folder_name
+from hostcap.config.paths import FEEDER, as_written
+from hostcap.config.structure import config_fields, key_of, structure
+from hostcap.config.study import Part, Scope, StudyDocument
+from hostcap.config.toml_file import apply_overrides, read_toml
+from hostcap.config.wording import alternatives, joined, key_text, shown
+from hostcap.errors import ConfigError, PluginConflictError, UnknownPluginError
+from hostcap.plugins._nearest import did_you_mean, suggestion
+from hostcap.plugins.kinds import KINDS, REPEATED, PluginRecord, StudyPlugin, Takes
+from hostcap.plugins.registry import Registry
+
+T = TypeVar("T")
+RecordT = TypeVar("RecordT", bound=PluginRecord[Any])
+_WRITERS = Takes(default="parquet")
+"""How every study takes writers, unless it says otherwise."""
+_TABLES = {kind.table: kind for kind in KINDS}
+
+
+def read_study(path: Path | str, registry: Registry, *, overrides: Sequence[str] = ()) -> StudyDocument:
+    """Read a study file.
+
+    Args:
+        path: The file.
+        registry: Plugins that it may name.
+        overrides: Such as ``solver.max_iterations=50``, put in before anything is checked.
+
+    Raises:
+        ConfigError: Everything that is wrong, a line each.
+    """
+    path = Path(path)
+    return structure_study(apply_overrides(read_toml(path), overrides), path.absolute().parent, registry)
+
+
+def structure_study(data: Mapping[str, Any], folder: Path, registry: Registry) -> StudyDocument:
+    """A study from the tables of its file.
+
+    Args:
+        data: As ``tomllib`` gives them.
+        folder: Relative paths start here.
+        registry: Plugins that it may name.
+
+    Raises:
+        ConfigError: Everything that is wrong, a line each.
+    """
+    reader = _Reader(data=data, folder=folder.absolute(), registry=registry)
+    document = reader.document()
+    if document is None:
+        raise ConfigError(tuple(reader.problems)) from (registry.failure() if reader.unknown else None)
+    return document
+
+
+@frozen(kw_only=True)
+class _Name:
+    name: str = field(validator=folder_name)
+
+
+@attrs.define(kw_only=True)
+class _Reader:
+    """Reads one file, collecting problems on the way."""
+
+    data: Mapping[str, Any]
+    folder: Path
+    registry: Registry
+    problems: list[str] = field(factory=list)
+    unknown: bool = False
+
+    def document(self) -> StudyDocument | None:
+        """The document, or None where there are problems."""
+        data = self.data
+        name = self.structured({"name": data["name"]} if "name" in data else {}, _Name, "")
+        scope: Scope | None = None
+        if "scope" in data:
+            scope = self.structured(data["scope"], Scope, "scope")
+        else:
+            self.problems.append('scope: required; add [scope] with feeders = ["..."] and year = ...')
+        study, record = self.study()
+        parts: dict[str, Part[Any] | tuple[Part[Any], ...]] = {}
+        for table, kind in _TABLES.items():
+            part = study if kind is StudyPlugin else self.part(kind, record)
+            if part is not None:
+                parts[table] = part
+        for key in data:
+            if key not in _TABLES and key not in ("name", "scope"):
+                hint = did_you_mean(key, ("name", "scope", *_TABLES))
+                self.problems.append(f"{key_text(key)}: unknown key{hint}")
+        network = parts.get("network")
+        if scope and isinstance(network, Part):
+            self.check_feeders(scope, network)
+        if self.problems or name is None or scope is None:
+            return None
+        return StudyDocument(name=name.name, scope=scope, parts=parts, folder=self.folder)
+
+    def study(self) -> tuple[Part[Any] | None, StudyPlugin[Any] | None]:
+        """The study's part, and its record as far as it is known."""
+        if "study" not in self.data:
+            names = alternatives(f'"{name}"' for name in self.registry.offered(StudyPlugin))
+            self.problems.append(f"study: required; add [study] with plugin = {names}")
+            return None, None
+        table = self.data["study"]
+        if not self.is_table(table, "study"):
+            return None, None
+        record = self.record(StudyPlugin, table, "study", None)
+        return (self.made(record, table, "study") if record else None), record
+
+    def part(
+        self, kind: type[PluginRecord[Any]], study: StudyPlugin[Any] | None
+    ) -> Part[Any] | tuple[Part[Any], ...] | None:
+        """One table as the study takes it; None where it is absent, or wrong and reported."""
+        table = kind.table
+        takes = None
+        if study is not None:
+            takes = study.parts.get(table, _WRITERS if table == "writers" else None)
+            if takes is None:
+                if table in self.data:
+                    self.problems.append(f"{table}: study {study.name!r} takes no {table}; remove the table")
+                return None
+        default = takes.default if takes else None
+        if table not in self.data:
+            if takes and takes.required:
+                self.problems.append(self.missing(kind))
+            elif default is not None:
+                made = self.filled(kind, {}, table, default)
+                return (made,) if made and table in REPEATED else made
+            return None
+        value = self.data[table]
+        if table not in REPEATED:
+            return self.filled(kind, value, table, default) if self.is_table(value, table) else None
+        if isinstance(value, Mapping):
+            self.problems.append(f"{table}: write [[{table}]] in double brackets, as a study may have several")
+            return None
+        if not isinstance(value, list):
+            self.problems.append(f"{table}: expected tables, each under [[{table}]], got {shown(value)}")
+            return None
+        if not value:
+            required = takes is not None and takes.required
+            self.problems.append(
+                self.missing(kind) if required else f"{table}: is empty; remove it, or add [[{table}]]"
+            )
+            return None
+        entries = []
+        for index, entry in enumerate(value):
+            path = f"{table}[{index}]"
+            entries.append(self.filled(kind, entry, path, default) if self.is_table(entry, path) else None)
+        return tuple(entry for entry in entries if entry is not None)
+
+    def missing(self, kind: type[PluginRecord[Any]]) -> str:
+        """What to say where a required table is missing."""
+        table = kind.table
+        names = alternatives(f'"{name}"' for name in self.registry.offered(kind))
+        if table == "constraints":
+            return f"{table}: a study needs at least one limit; add [[{table}]] with plugin = {names}"
+        header = f"[[{table}]]" if table in REPEATED else f"[{table}]"
+        return f"{table}: required; add {header} with plugin = {names}"
+
+    def is_table(self, value: object, path: str) -> bool:
+        """Whether it is a table; if not, it is reported."""
+        if isinstance(value, Mapping):
+            return True
+        if isinstance(value, list) and "[" not in path and all(isinstance(item, Mapping) for item in value):
+            self.problems.append(f"{path}: write [{path}] in single brackets, as a study has one")
+        else:
+            self.problems.append(f"{path}: expected a table, got {shown(value)}")
+        return False
+
+    def filled(
+        self, kind: type[PluginRecord[Any]], table: Mapping[str, Any], path: str, default: str | None
+    ) -> Part[Any] | None:
+        """The part that a table describes."""
+        record = self.record(kind, table, path, default)
+        return self.made(record, table, path) if record else None
+
+    def record(self, kind: type[RecordT], table: Mapping[str, Any], path: str, default: str | None) -> RecordT | None:
+        """The record that a table picks."""
+        name = table.get("plugin", default)
+        if name is None:
+            known = ", ".join(self.registry.names(kind)) or "none"
+            self.problems.append(f"{joined(path, 'plugin')}: required key is missing; known: {known}")
+            return None
+        if not isinstance(name, str):
+            self.problems.append(f"{joined(path, 'plugin')}: expected text, got {shown(name)}")
+            return None
+        try:
+            return self.registry.get(kind, name)
+        except UnknownPluginError:
+            self.unknown = True
+            self.problems.append(
+                f"{path}: no plugin named {shown(name)}{suggestion(name, self.registry.names(kind), 'known')}"
+                f"{self.registry.failure_note()}"
+            )
+        except PluginConflictError as error:
+            self.problems.append(f"{path}: {error}")
+        return None
+
+    def made(self, record: PluginRecord[Any], table: Mapping[str, Any], path: str) -> Part[Any] | None:
+        """The part of a record, its config structured."""
+        settings = {key: value for key, value in table.items() if key != "plugin"}
+        config = self.structured(settings, record.config, path)
+        return None if config is None else Part(kind=record.kind, plugin=record.name, config=config)
+
+    def structured(self, table: Any, cls: type[T], path: str) -> T | None:
+        """An instance of ``cls``; None where it is wrong and reported."""
+        try:
+            return structure(table, cls, path=path, folder=self.folder)
+        except ConfigError as error:
+            self.problems += error.problems
+            return None
+
+    def check_feeders(self, scope: Scope, network: Part[Any]) -> None:
+        """Several feeders need a path that differs between them."""
+        paths = {
+            key_of(a): value
+            for a in config_fields(type(network.config))
+            if isinstance(value := getattr(network.config, a.name), Path)
+        }
+        if len(scope.feeders) > 1 and paths and not any(FEEDER in as_written(p, self.folder) for p in paths.values()):
+            self.problems.append(f"{joined('network', next(iter(paths)))}: several feeders need '{FEEDER}' in the path")

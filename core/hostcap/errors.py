@@ -1,0 +1,66 @@
+"""The errors of hostcap: one base, and the few that somebody would catch apart.
+
+A message says what is wrong, where, what was found, what was expected and what to try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HostcapError(Exception):
+    """Base of every error that hostcap raises on purpose; the command line prints it as one line."""
+
+
+class ConfigError(HostcapError, ValueError):
+    """A study or a part's configuration is wrong.
+
+    Attributes:
+        problems: Every problem found, one line each, ``path: what is wrong; what to do``.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(HostcapError):
+    """A plugin broke the rules of the registry, or failed at its boundary."""
+
+
+class UnknownPluginError(PluginError, LookupError):
+    """No plugin of that kind and name is installed (and loads)."""
+
+
+class PluginConflictError(PluginError, ValueError):
+    """Two installed distributions offer a plugin of one kind and name."""
+
+
+class PluginLoadError(PluginError, ImportError):
+    """An entry point failed to import; the cause is chained."""
+
+
+class ModelError(HostcapError, ValueError):
+    """The network model cannot be used as it is: missing, unreadable, inconsistent."""
+
+
+class NotConvergedError(HostcapError, ArithmeticError):
+    """The start of a study has no solution, so nothing can be said about the feeder.
+
+    Attributes:
+        iterations: Iterations tried.
+        largest_change_pu: Largest voltage change of a live node in the last one, per unit of nominal.
+    """
+
+    def __init__(self, message: str, *, iterations: int = 0, largest_change_pu: float = float("nan")) -> None:
+        super().__init__(message)
+        self.iterations = iterations
+        self.largest_change_pu = largest_change_pu
+
+
+class OutputError(HostcapError, OSError):
+    """Results cannot be written to, or read from, a folder."""
+
+
+class StoppedError(HostcapError):
+    """The caller asked to stop (``should_stop`` or Ctrl-C); finished feeders are kept."""

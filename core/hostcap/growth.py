@@ -1,0 +1,112 @@
+"""What grows: connection, kW and kvar of one step, and how it answers to voltage."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from hostcap._arrays import BoolArray, FloatArray, IntArray, NameArray, bools, floats, ints, names, sums
+from hostcap.network import Network, _ByContent
+
+
+class Direction(StrEnum):
+    """Whether growth generates or consumes."""
+
+    EXPORT = "export"
+    IMPORT = "import"
+
+
+@frozen(kw_only=True)
+class ConstantPower:
+    """Constant P and Q between two voltages, the engine's rule outside.
+
+    Above ``vmax_pu`` the element is a constant impedance that meets constant power there; below ``vmin_pu`` its
+    current follows a straight line towards ``vlow_pu``, and below that it is a constant impedance.
+    All are per unit of the element's rated voltage.
+    """
+
+    vmin_pu: float = field(default=0.7, validator=validators.gt(0.0))
+    vmax_pu: float = field(default=2.0, validator=validators.gt(0.0))
+    vlow_pu: float = field(default=0.5, validator=validators.ge(0.0))
+
+
+@frozen(kw_only=True)
+class UnitInjection:
+    """What one kW of growth is at an instant: kW and kvar into the network, and the voltage law."""
+
+    p_kw: float
+    q_kvar: float
+    law: ConstantPower = ConstantPower()
+
+
+@frozen(kw_only=True, eq=False)
+class Growth(_ByContent):
+    """Growth points: elements of their own beside the base loads.
+
+    A point at level n of its scope injects n times its kW and kvar of one step.
+
+    Attributes:
+        name: Name of each point, shape (point,).
+        scope: Scope that raises it, 0-based, int32; for LV headroom scope s is group s + 1.
+        scope_count: How many scopes there are, grown or not.
+        phases, delta, kv: Connection, as in ``Injectors``.
+        terminal_ptr, terminal_node: Conductors, ragged; -1 is ground.
+        p_kw, q_kvar: Injection of one step, kW and kvar into the network.
+        law: How all points answer to voltage.
+    """
+
+    name: NameArray = field(converter=names)
+    scope: IntArray = field(converter=ints)
+    scope_count: int
+    phases: IntArray = field(converter=ints)
+    delta: BoolArray = field(converter=bools)
+    kv: FloatArray = field(converter=floats)
+    terminal_ptr: IntArray = field(converter=ints)
+    terminal_node: IntArray = field(converter=ints)
+    p_kw: FloatArray = field(converter=floats)
+    q_kvar: FloatArray = field(converter=floats)
+    law: ConstantPower = ConstantPower()
+
+    def terminals(self, point: int) -> IntArray:
+        """Nodes of one point's conductors; -1 is ground."""
+        return self.terminal_node[self.terminal_ptr[point] : self.terminal_ptr[point + 1]]
+
+
+def customer_growth(network: Network, step_kw: FloatArray, unit: UnitInjection) -> Growth:
+    """Growth beside the load elements of customers, evenly over their phases.
+
+    Args:
+        network: The feeder.
+        step_kw: kW of one step of each customer, shape (customer,); 0 for those that do not grow.
+        unit: What one kW is electrically.
+
+    Returns:
+        One point per load element of each customer with ``step_kw > 0``; scope s is capacity group s + 1.
+    """
+    customers, injectors = network.customers, network.injectors
+    entry_customer = customers.of_element
+    loads = injectors.kind[customers.element] == "load"
+    chosen = loads & (step_kw[entry_customer] > 0)
+    element = customers.element[chosen]
+    customer = entry_customer[chosen]
+    phases = injectors.phases[element].astype(np.float64)
+    total = sums(customer, phases, customers.id.size)
+    kw = step_kw[customer] * phases / total[customer]
+    counts = np.diff(injectors.terminal_ptr)[element]
+    ptr = np.concatenate([[0], np.cumsum(counts)])
+    nodes = np.concatenate([injectors.terminals(e) for e in element]) if element.size else np.empty(0, np.int32)
+    return Growth(
+        name=injectors.name[element],
+        scope=customers.group[customer] - 1,
+        scope_count=len(network.groups),
+        phases=injectors.phases[element],
+        delta=injectors.delta[element],
+        kv=injectors.kv[element],
+        terminal_ptr=ptr,
+        terminal_node=nodes,
+        p_kw=kw * unit.p_kw,
+        q_kvar=kw * unit.q_kvar,
+        law=unit.law,
+    )

@@ -1,0 +1,278 @@
+"""A feeder as frozen arrays: what every part knows about the network, without any engine.
+
+Index arrays are int32. ``group`` is 0 for the feeder (all HV) and 1..G for the capacity groups, in the
+order of ``Groups``. A ``node`` of -1 is ground. Source of the definitions: docs/explanation/headroom-method.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    NameArray,
+    bools,
+    floats,
+    ints,
+    names,
+    same,
+    update_hash,
+)
+from hostcap.findings import Finding
+
+SQRT3 = float(np.sqrt(3.0))
+LV_BELOW_KV = 1.0
+"""A bus is LV when its nominal line-to-line voltage is below this, kV."""
+
+PHASE_LETTERS = {1: "A", 2: "B", 3: "C"}
+
+
+class _ByContent:
+    """Equality and hash by content, for frozen records that hold arrays."""
+
+    def __eq__(self, other: object) -> bool:
+        return same(self, other)
+
+    def __hash__(self) -> int:
+        digest = hashlib.sha256()
+        update_hash(digest, self)
+        return int.from_bytes(digest.digest()[:8], "big")
+
+
+@frozen(kw_only=True, eq=False)
+class Buses(_ByContent):
+    """Connection points.
+
+    Attributes:
+        name: Names, without phases, shape (bus,).
+        nominal_kv: Nominal line-to-line voltage (base x sqrt 3), kV.
+        lv: Whether the bus is LV.
+        group: 0 for the feeder, 1..G for a capacity group.
+        x, y: Coordinates in the model's own units; nan where the model has none.
+    """
+
+    name: NameArray = field(converter=names)
+    nominal_kv: FloatArray = field(converter=floats)
+    lv: BoolArray = field(converter=bools)
+    group: IntArray = field(converter=ints)
+    x: FloatArray = field(converter=floats)
+    y: FloatArray = field(converter=floats)
+
+
+@frozen(kw_only=True, eq=False)
+class Nodes(_ByContent):
+    """Phases (and neutrals) of buses.
+
+    Attributes:
+        bus: Bus of each node, shape (node,).
+        number: 1, 2, 3 for phases A, B, C; 4 and higher for neutrals, unless the study says otherwise.
+        nominal_v: Nominal voltage to ground, V.
+        reference: Node that the phase is measured to; -1 for ground.
+        live: Reached from a source over conductors.
+        neutral: Not watched for voltage.
+    """
+
+    bus: IntArray = field(converter=ints)
+    number: IntArray = field(converter=ints)
+    nominal_v: FloatArray = field(converter=floats)
+    reference: IntArray = field(converter=ints)
+    live: BoolArray = field(converter=bools)
+    neutral: BoolArray = field(converter=bools)
+
+
+@frozen(kw_only=True, eq=False)
+class Equipment(_ByContent):
+    """Enabled lines and transformers.
+
+    Attributes:
+        name: Name without class, shape (equipment,).
+        kind: ``Line`` or ``Transformer``.
+        group: Group that its limits belong to; 0 for the feeder.
+    """
+
+    name: NameArray = field(converter=names)
+    kind: NameArray = field(converter=names)
+    group: IntArray = field(converter=ints)
+
+
+@frozen(kw_only=True, eq=False)
+class Conductors(_ByContent):
+    """One conductor at one terminal of a line or transformer.
+
+    Attributes:
+        equipment: Index into ``Equipment``, shape (conductor,).
+        terminal: Terminal or winding number, from 1.
+        node: Node where it ends; -1 for ground.
+        phase: ``A``, ``B``, ``C``; two letters for a coil between phases; empty for neutral and ground.
+        lv: Whether its terminal is at an LV bus.
+        watched: Live, a phase conductor, and the first of its coil: what thermal limits look at.
+        normal_a, emergency_a: Ratings as the method defines them, A; nan where unrated.
+    """
+
+    equipment: IntArray = field(converter=ints)
+    terminal: IntArray = field(converter=ints)
+    node: IntArray = field(converter=ints)
+    phase: NameArray = field(converter=names)
+    lv: BoolArray = field(converter=bools)
+    watched: BoolArray = field(converter=bools)
+    normal_a: FloatArray = field(converter=floats)
+    emergency_a: FloatArray = field(converter=floats)
+
+
+@frozen(kw_only=True, eq=False)
+class Injectors(_ByContent):
+    """Every load and generating element of the model, enabled ones only.
+
+    Attributes:
+        name: Name without class, shape (injector,).
+        kind: ``load``, ``generator``, ``pvsystem`` or ``storage``.
+        bus: Bus index.
+        group: Group of the bus; 0 for HV.
+        phases: Number of phases.
+        delta: Connected between phases.
+        kv: Rated kV as the model gives it: between the conductors for one phase, line-to-line for more.
+        terminal_ptr, terminal_node: Conductors of the element as a ragged array: those of injector ``i`` are
+            ``terminal_node[terminal_ptr[i]:terminal_ptr[i + 1]]``; -1 is ground.
+        load_kw, load_kvar, generation_kw, generation_kvar: The model's own snapshot, nominal at 1 pu with
+            multipliers applied; kW >= 0 in its natural direction, kvar positive consumes.
+    """
+
+    name: NameArray = field(converter=names)
+    kind: NameArray = field(converter=names)
+    bus: IntArray = field(converter=ints)
+    group: IntArray = field(converter=ints)
+    phases: IntArray = field(converter=ints)
+    delta: BoolArray = field(converter=bools)
+    kv: FloatArray = field(converter=floats)
+    terminal_ptr: IntArray = field(converter=ints)
+    terminal_node: IntArray = field(converter=ints)
+    load_kw: FloatArray = field(converter=floats)
+    load_kvar: FloatArray = field(converter=floats)
+    generation_kw: FloatArray = field(converter=floats)
+    generation_kvar: FloatArray = field(converter=floats)
+
+    def terminals(self, injector: int) -> IntArray:
+        """Nodes of one injector's conductors; -1 is ground."""
+        return self.terminal_node[self.terminal_ptr[injector] : self.terminal_ptr[injector + 1]]
+
+
+@frozen(kw_only=True, eq=False)
+class Customers(_ByContent):
+    """Who is counted and who grows.
+
+    Attributes:
+        id: Name of each customer, shape (customer,).
+        group: Capacity group, 1..G.
+        bus: Bus of its first element.
+        element_ptr, element: Its injectors as a ragged array of indices.
+        live: No element of it hangs on a dead node.
+        grows: Live, with a load element to grow beside.
+        phase_code: Phases of its loads, such as ``A`` or ``ABC``.
+        columns: Further columns of the customer table, each of shape (customer,).
+    """
+
+    id: NameArray = field(converter=names)
+    group: IntArray = field(converter=ints)
+    bus: IntArray = field(converter=ints)
+    element_ptr: IntArray = field(converter=ints)
+    element: IntArray = field(converter=ints)
+    live: BoolArray = field(converter=bools)
+    grows: BoolArray = field(converter=bools)
+    phase_code: NameArray = field(converter=names)
+    columns: Mapping[str, np.ndarray[Any, Any]] = field(factory=dict)
+
+    def elements(self, customer: int) -> IntArray:
+        """Injectors of one customer."""
+        return self.element[self.element_ptr[customer] : self.element_ptr[customer + 1]]
+
+    @cached_property
+    def of_element(self) -> IntArray:
+        """Customer of each entry of ``element``."""
+        counts = np.diff(self.element_ptr)
+        return np.repeat(np.arange(counts.size, dtype=np.int32), counts)
+
+
+@frozen(kw_only=True, eq=False)
+class Groups(_ByContent):
+    """Capacity groups; ``group`` g elsewhere is index g - 1 here.
+
+    Attributes:
+        id: Names of the feeding transformers, sorted, joined with ``+``; the source's name where there is none.
+        head_type: ``distribution-transformer`` or ``source``.
+        terminal: Lowest LV winding of the head (``terminal_sequence_number``).
+        transformer_count: How many distribution transformers feed it.
+    """
+
+    id: NameArray = field(converter=names)
+    head_type: NameArray = field(converter=names)
+    terminal: IntArray = field(converter=ints)
+    transformer_count: IntArray = field(converter=ints)
+
+    def __len__(self) -> int:
+        return int(self.id.size)
+
+
+@frozen(kw_only=True)
+class Origin:
+    """Where a network came from, enough for a worker to open the engine again.
+
+    Attributes:
+        source: The network source that loaded it; picklable.
+        feeder: Name of the feeder.
+        content_hash: SHA-256 of the model after loading and of the files that the study names.
+    """
+
+    source: Any
+    feeder: str
+    content_hash: str
+
+
+@frozen(kw_only=True, eq=False)
+class Network(_ByContent):
+    """A feeder, engine-free and picklable.
+
+    Attributes:
+        feeder: Name in the study.
+        frequency_hz: Base frequency of the model as loaded.
+        origin: How to open the engine again; left out of comparisons.
+        findings: What was noticed while loading.
+    """
+
+    feeder: str
+    frequency_hz: float
+    buses: Buses
+    nodes: Nodes
+    equipment: Equipment
+    conductors: Conductors
+    injectors: Injectors
+    customers: Customers
+    groups: Groups
+    findings: tuple[Finding, ...] = ()
+    origin: Origin | None = field(default=None, eq=False)
+
+    @cached_property
+    def node_group(self) -> IntArray:
+        """Group of each node; 0 for the feeder."""
+        return self.buses.group[self.nodes.bus]
+
+    @cached_property
+    def node_lv(self) -> BoolArray:
+        """Whether each node is LV."""
+        return self.buses.lv[self.nodes.bus]
+
+    def node_names(self, which: Sequence[int] | IntArray) -> list[str]:
+        """``bus.number`` of some nodes."""
+        return [f"{self.buses.name[self.nodes.bus[n]]}.{self.nodes.number[n]}" for n in which]
+
+
+def phase_code(numbers: Sequence[int]) -> str:
+    """Letters of node numbers, in order: (1, 3) is ``AC``; neutrals have none."""
+    return "".join(PHASE_LETTERS[n] for n in sorted(set(numbers)) if n in PHASE_LETTERS)

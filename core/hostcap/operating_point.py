@@ -1,0 +1,68 @@
+"""What every load and generating element does at one instant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import field, frozen
+
+from hostcap._arrays import FloatArray, floats, sums
+from hostcap.network import Network, _ByContent
+
+
+@frozen(kw_only=True, eq=False)
+class OperatingPoint(_ByContent):
+    """kW and kvar of each injector, nominal at 1 pu with multipliers applied.
+
+    Attributes:
+        instant: End of the interval that the point stands for, UTC.
+        as_modelled: The point is the model's own snapshot: nothing is written to the engine.
+        load_kw, generation_kw: >= 0 in their natural direction, shape (injector,).
+        load_kvar, generation_kvar: Positive consumes, negative supplies, for both.
+        comparable: Existing kW differ between customers; weights may be made from them.
+    """
+
+    instant: datetime
+    as_modelled: bool
+    load_kw: FloatArray = field(converter=floats)
+    load_kvar: FloatArray = field(converter=floats)
+    generation_kw: FloatArray = field(converter=floats)
+    generation_kvar: FloatArray = field(converter=floats)
+    comparable: bool = True
+
+    @property
+    def p_kw(self) -> FloatArray:
+        """Injection: kW into the network."""
+        return self.generation_kw - self.load_kw
+
+    @property
+    def q_kvar(self) -> FloatArray:
+        """Injection: kvar into the network."""
+        return -(self.load_kvar + self.generation_kvar)
+
+    def group_kw(self, network: Network) -> tuple[FloatArray, FloatArray]:
+        """Load and generation of each capacity group's injectors, kW, each of shape (group,)."""
+        size = len(network.groups) + 1
+        load = sums(network.injectors.group, self.load_kw, size)
+        generation = sums(network.injectors.group, self.generation_kw, size)
+        return load[1:], generation[1:]
+
+    def customer_kw(self, network: Network) -> FloatArray:
+        """Net kW of each customer, positive draws, negative exports, shape (customer,)."""
+        net = (self.load_kw - self.generation_kw)[network.customers.element]
+        return sums(network.customers.of_element, net, network.customers.id.size)
+
+
+@frozen(kw_only=True)
+class FeederScope:
+    """One feeder of a study's scope.
+
+    Attributes:
+        feeder: Name of the feeder.
+        scenario: ``base`` until a scenario plugin exists.
+        year: A label.
+    """
+
+    feeder: str
+    scenario: str = "base"
+    year: int

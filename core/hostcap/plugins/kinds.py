@@ -1,0 +1,318 @@
+"""The kinds of plugins: the records that hooks return, and the protocols of the objects they make.
+
+A record is a module constant of the plugin's package, so that type checkers compare ``make`` with ``config``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from hostcap.findings import Finding
+
+if TYPE_CHECKING:
+    from hostcap._arrays import FloatArray
+    from hostcap.growth import Direction, UnitInjection
+    from hostcap.limits import Limits
+    from hostcap.network import Network
+    from hostcap.operating_point import FeederScope, OperatingPoint
+    from hostcap.power_flow import FrozenNetwork, Settling, Solver  # noqa: F401 - named in a string below
+    from hostcap.tables import Chunk, Results, Table
+
+ConfigT = TypeVar("ConfigT")
+ObjectT = TypeVar("ObjectT")
+_KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def _kebab(instance: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    if not _KEBAB.fullmatch(value):
+        raise ValueError(f"plugin name {value!r} must be kebab-case, such as 'peak-import'")
+
+
+def _attrs_class(instance: Any, attribute: attrs.Attribute[type], value: type) -> None:
+    if not (isinstance(value, type) and attrs.has(value)):
+        raise ValueError(f"config of plugin {instance.name!r} must be an attrs class, not {value!r}")
+
+
+@frozen(kw_only=True)
+class PluginRecord(Generic[ConfigT]):
+    """What every plugin record says.
+
+    Attributes:
+        kind: Hook name without ``hostcap_``, such as ``solvers``.
+        table: The table of a study file that picks it, such as ``solver``.
+        name: kebab-case, unique among the installed plugins of the kind.
+        summary: One line for listings.
+        config: Frozen attrs class of its settings; each field carries ``doc`` and ``unit`` in its metadata.
+        capabilities: What the objects it makes offer or need.
+    """
+
+    kind: ClassVar[str]
+    table: ClassVar[str]
+    name: str = field(validator=_kebab)
+    summary: str
+    config: type[ConfigT] = field(validator=_attrs_class)
+    capabilities: frozenset[str] = frozenset()
+
+
+@frozen(kw_only=True)
+class _SimplePlugin(PluginRecord[ConfigT], Generic[ConfigT, ObjectT]):
+    make: Callable[[ConfigT], ObjectT]
+
+
+class NetworkSource(Protocol):
+    """Loads feeders and freezes them; picklable, so that a worker can open the engine again."""
+
+    def load(self, feeder: str) -> Network:
+        """Load one feeder.
+
+        Raises:
+            ModelError: The model is missing, unreadable, or breaks a rule of the method's section 1.
+        """
+        ...
+
+    def freeze(self, network: Network, operating_point: OperatingPoint, settling: Settling) -> FrozenNetwork:
+        """Open the engine afresh, apply the point, solve with controls, freeze.
+
+        Raises:
+            NotConvergedError: The start has no solution.
+        """
+        ...
+
+
+class InitialState(Protocol):
+    """Picks the operating point that a search starts from.
+
+    Attributes:
+        name: What tables call it (``initial_condition_selector``).
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
+        """The point of one feeder."""
+        ...
+
+
+class Injection(Protocol):
+    """Says what one kW of growth is electrically.
+
+    Attributes:
+        direction: ``export`` or ``import``.
+        power_factor: As written in the allocation table.
+    """
+
+    @property
+    def direction(self) -> Direction:
+        """``export`` or ``import``."""
+        ...
+
+    @property
+    def power_factor(self) -> float:
+        """As written in the allocation table."""
+        ...
+
+    def unit(self) -> UnitInjection:
+        """One kW of growth: kW and kvar into the network, and the voltage law."""
+        ...
+
+
+class Allocation(Protocol):
+    """Weighs growth among customers.
+
+    Attributes:
+        scaled: Whether weights follow existing kW (``addition_kw_scaling_applied``).
+    """
+
+    @property
+    def scaled(self) -> bool:
+        """Whether weights follow existing kW."""
+        ...
+
+    def weights(self, network: Network, operating_point: OperatingPoint) -> FloatArray:
+        """Weight of each customer, >= 0, shape (customer,); only those that grow are used."""
+        ...
+
+
+class Constraint(Protocol):
+    """States limits."""
+
+    def limits(self, network: Network) -> Sequence[Limits]:
+        """Rows to watch on this feeder.
+
+        Raises:
+            ConfigError: The limits do not fit the feeder.
+        """
+        ...
+
+
+class Progress(Protocol):
+    """Receives how far a piece of work is."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """``done`` of ``total`` of the named stage; ``total`` is 0 where it is not known."""
+        ...
+
+
+@frozen(kw_only=True)
+class Preview:
+    """What a study would do on one feeder.
+
+    Attributes:
+        feeder: Name of the feeder.
+        facts: Sizes and expectations, (what, value), in the order to print.
+        findings: What was noticed up to the solved start.
+    """
+
+    feeder: str
+    facts: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
+
+
+class Study(Protocol):
+    """Turns a feeder and its parts into chunks of tables."""
+
+    def check(self, job: Job) -> Preview:
+        """Solve the start of one feeder, and say what a run would do."""
+        ...
+
+    def run(self, job: Job) -> Iterator[Chunk]:
+        """Yield the tables of one feeder, a chunk per (scenario, year, feeder)."""
+        ...
+
+
+@frozen(kw_only=True)
+class Job:
+    """What a study is told about one feeder.
+
+    Attributes:
+        source: The network source.
+        network: The feeder.
+        scope: Feeder, scenario and year.
+        work_package_id: Id that all other ids derive from.
+        progress: Receives progress.
+        should_stop: Asked between batches; True ends the study with ``StoppedError``.
+    """
+
+    source: NetworkSource
+    network: Network
+    scope: FeederScope
+    work_package_id: str
+    progress: Progress
+    should_stop: Callable[[], bool]
+
+
+class Writer(Protocol):
+    """Keeps tables in a folder."""
+
+    def write(self, folder: Any, chunk: Chunk) -> None:
+        """Write one chunk, whole or not at all."""
+        ...
+
+
+@frozen(kw_only=True)
+class NetworkPlugin(_SimplePlugin[ConfigT, "NetworkSource"]):
+    """Offers a network source; ``capabilities``: what its frozen networks can be asked for."""
+
+    kind: ClassVar[str] = "networks"
+    table: ClassVar[str] = "network"
+
+
+@frozen(kw_only=True)
+class InitialStatePlugin(_SimplePlugin[ConfigT, "InitialState"]):
+    """Offers an initial state."""
+
+    kind: ClassVar[str] = "initial_states"
+    table: ClassVar[str] = "initial_state"
+
+
+@frozen(kw_only=True)
+class InjectionPlugin(_SimplePlugin[ConfigT, "Injection"]):
+    """Offers an injection."""
+
+    kind: ClassVar[str] = "injections"
+    table: ClassVar[str] = "injection"
+
+
+@frozen(kw_only=True)
+class AllocationPlugin(_SimplePlugin[ConfigT, "Allocation"]):
+    """Offers an allocation."""
+
+    kind: ClassVar[str] = "allocations"
+    table: ClassVar[str] = "allocation"
+
+
+@frozen(kw_only=True)
+class ConstraintPlugin(_SimplePlugin[ConfigT, "Constraint"]):
+    """Offers a constraint; a study file may give several, in ``[[constraints]]``."""
+
+    kind: ClassVar[str] = "constraints"
+    table: ClassVar[str] = "constraints"
+
+
+@frozen(kw_only=True)
+class SolverPlugin(_SimplePlugin[ConfigT, "Solver"]):
+    """Offers a solver; ``capabilities``: what it asks a frozen network for."""
+
+    kind: ClassVar[str] = "solvers"
+    table: ClassVar[str] = "solver"
+
+
+@frozen(kw_only=True)
+class WriterPlugin(_SimplePlugin[ConfigT, "Writer"]):
+    """Offers a writer; a study file may give several, in ``[[writers]]``."""
+
+    kind: ClassVar[str] = "writers"
+    table: ClassVar[str] = "writers"
+
+
+@frozen(kw_only=True)
+class Takes:
+    """How a study takes a part.
+
+    Attributes:
+        required: The study file must name one.
+        default: Plugin used where the file names none.
+    """
+
+    required: bool = False
+    default: str | None = None
+
+
+@frozen(kw_only=True)
+class StudyPlugin(PluginRecord[ConfigT]):
+    """Offers a study.
+
+    Attributes:
+        parts: Tables of a study file that the study takes, and how; others are refused.
+        make: Builds the study from its config and its parts: objects by table name, ``constraints`` a tuple.
+        summarise: Tables of a run as a person wants to read them after it; None prints nothing.
+    """
+
+    kind: ClassVar[str] = "studies"
+    table: ClassVar[str] = "study"
+    parts: Mapping[str, Takes]
+    make: Callable[[ConfigT, Mapping[str, Any]], Study]
+    summarise: Callable[[Results], Sequence[Table]] | None = None
+
+
+KINDS: tuple[type[PluginRecord[Any]], ...] = (
+    NetworkPlugin,
+    StudyPlugin,
+    InitialStatePlugin,
+    InjectionPlugin,
+    AllocationPlugin,
+    ConstraintPlugin,
+    SolverPlugin,
+    WriterPlugin,
+)
+"""Every kind, in the order of a study file."""
+REPEATED = frozenset({"constraints", "writers"})
+"""Tables that a study file may give several times."""

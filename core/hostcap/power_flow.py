@@ -1,0 +1,156 @@
+"""Solvers: from a frozen network, growth and limits to a plan that solves states in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from attrs import field, frozen
+
+from hostcap._arrays import BoolArray, IntArray, bools, ints
+from hostcap.findings import Finding
+from hostcap.growth import Growth
+from hostcap.limits import Extremes, LimitSet, Violations
+from hostcap.network import Network, _ByContent
+from hostcap.operating_point import OperatingPoint
+from hostcap.solution import Solution
+
+Want = Literal["extremes", "violations", "nodes", "branches"]
+
+
+@frozen(kw_only=True)
+class Settling:
+    """How long the controlled solve of the start may take.
+
+    Attributes:
+        max_iterations: Iterations of one solve.
+        max_control_iterations: Rounds of control actions.
+    """
+
+    max_iterations: int = 100
+    max_control_iterations: int = 200
+
+
+@frozen(kw_only=True, eq=False)
+class States(_ByContent):
+    """What a plan says about a batch of states; what was not wanted is None.
+
+    Attributes:
+        converged: Shape (state,).
+        iterations: int32, shape (state,).
+        extremes, violations: Reductions over the plan's limits.
+        solution: Node voltages (``nodes``) and conductor currents (``branches``); an array that was not wanted
+            has no columns.
+    """
+
+    converged: BoolArray = field(converter=bools)
+    iterations: IntArray = field(converter=ints)
+    extremes: Extremes | None = None
+    violations: Violations | None = None
+    solution: Solution | None = None
+
+
+class Plan(Protocol):
+    """Solves states of one frozen network, growth and limit set.
+
+    Every state starts from the start's voltages: what was solved before does not matter.
+    """
+
+    def solve(self, levels: IntArray, want: Collection[Want]) -> States:
+        """Solve states.
+
+        Args:
+            levels: Steps of growth of each scope, int32, shape (state, scope), >= 0.
+            want: What to report.
+
+        Returns:
+            The states in the same order. A state that does not converge is reported as such.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the plan holds of the frozen network; the network stays usable."""
+        ...
+
+
+class FrozenNetwork(Protocol):
+    """A network at its start: operating point applied, controls solved, taps and inverters frozen.
+
+    A context manager; ``close`` gives its engine back.
+
+    Attributes:
+        network: The feeder.
+        operating_point: What was applied.
+        start: One solved state without growth.
+        findings: What was noticed on the way to the start.
+        capabilities: What solvers may ask it for.
+    """
+
+    @property
+    def network(self) -> Network:
+        """The feeder."""
+        ...
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """What was applied."""
+        ...
+
+    @property
+    def start(self) -> Solution:
+        """One solved state without growth."""
+        ...
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed on the way to the start."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What solvers may ask it for."""
+        ...
+
+    def engine(self) -> object:
+        """The engine at the start, for a solver that asks for this capability."""
+        ...
+
+    def close(self) -> None:
+        """Give the engine back."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Solver(Protocol):
+    """Makes plans.
+
+    Attributes:
+        laws: Voltage laws of growth that it can model.
+        needs: Capabilities that it asks a frozen network for.
+        settling: How long the start's controlled solve may take.
+    """
+
+    @property
+    def laws(self) -> frozenset[type]:
+        """Voltage laws of growth that it can model."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Capabilities that it asks a frozen network for."""
+        ...
+
+    @property
+    def settling(self) -> Settling:
+        """How long the start's controlled solve may take."""
+        ...
+
+    def plan(self, frozen: FrozenNetwork, growth: Growth, limits: LimitSet) -> Plan:
+        """Prepare to solve states of ``frozen`` with ``growth``, watched by ``limits``."""
+        ...

@@ -1,0 +1,289 @@
+"""Tables of results: schemas, columns, chunks, and what a run returns.
+
+Columns are numpy arrays; None (in object arrays) and nan (in numbers) are missing values. pandas and pyarrow are
+imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import attrs
+import numpy as np
+from attrs import field, frozen
+
+from hostcap.findings import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+ColumnType = Literal["text", "integer", "number", "boolean", "timestamp"]
+_SCHEMA_KEY = b"hostcap"
+_NUMPY: Mapping[str, Any] = {
+    "integer": np.int64,
+    "number": np.float64,
+    "boolean": np.bool_,
+    "timestamp": "datetime64[us]",
+}
+
+
+@frozen
+class Column:
+    """One column: name, type, meaning, unit, and whether it is part of the key."""
+
+    name: str
+    type: ColumnType
+    meaning: str
+    unit: str = ""
+    key: bool = False
+
+
+@frozen(kw_only=True)
+class TableSchema:
+    """What a table holds.
+
+    Attributes:
+        name: Published name.
+        meaning: What one row is.
+        columns: In order.
+        order: How rows are ordered, in words.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    order: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any]:
+    listed = list(values) if not isinstance(values, np.ndarray) else values
+    if column.type == "text" or (isinstance(listed, list) and any(v is None for v in listed)):
+        array = np.empty(len(listed), dtype=object)
+        array[:] = [None if v is None else (str(v) if column.type == "text" else v) for v in listed]
+        return array
+    held = isinstance(listed, np.ndarray) and listed.dtype.kind == "O"
+    return np.asarray(listed) if held else np.asarray(listed, _NUMPY[column.type])
+
+
+@frozen(kw_only=True, eq=False)
+class Table:
+    """One table.
+
+    Attributes:
+        schema: What it holds.
+        columns: Arrays by name, in the schema's order, all of one length.
+        metadata: What belongs to the whole table, such as the limits applied.
+    """
+
+    schema: TableSchema
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    metadata: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def build(cls, schema: TableSchema, columns: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> Table:
+        """Make a table; every column of the schema must be there, and no other.
+
+        Raises:
+            ValueError: A column is missing, unknown, or of another length.
+        """
+        wrong = set(schema.names) ^ set(columns)
+        if wrong:
+            raise ValueError(f"table {schema.name}: columns that differ from its schema: {sorted(wrong)}")
+        arrays = {column.name: _column_array(column, columns[column.name]) for column in schema.columns}
+        if len({a.size for a in arrays.values()}) > 1:
+            raise ValueError(f"table {schema.name}: lengths differ: { {n: a.size for n, a in arrays.items()} }")
+        return cls(schema=schema, columns=arrays, metadata=dict(metadata or {}))
+
+    @property
+    def name(self) -> str:
+        """Published name of the table."""
+        return self.schema.name
+
+    def __len__(self) -> int:
+        return next(iter(self.columns.values())).size if self.columns else 0
+
+    def __getitem__(self, column: str) -> np.ndarray[Any, Any]:
+        return self.columns[column]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Rows as dictionaries, for printing."""
+        for values in zip(*self.columns.values(), strict=True):
+            yield dict(zip(self.columns, values, strict=True))
+
+    def to_arrow(self) -> pa.Table:
+        """As a pyarrow table; units, keys, meanings and metadata travel in the schema's metadata."""
+        import pyarrow as pa
+
+        types = {
+            "text": pa.string(),
+            "integer": pa.int64(),
+            "number": pa.float64(),
+            "boolean": pa.bool_(),
+            "timestamp": pa.timestamp("us", tz="UTC"),
+        }
+        arrays, fields = [], []
+        for column in self.schema.columns:
+            arrays.append(pa.array(self.columns[column.name], type=types[column.type], from_pandas=True))
+            about = {"unit": column.unit, "key": str(column.key).lower(), "meaning": column.meaning}
+            fields.append(pa.field(column.name, types[column.type], metadata=about))
+        described = json.dumps({"schema": attrs.asdict(self.schema), "metadata": dict(self.metadata)})
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={_SCHEMA_KEY: described.encode()}))
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> Table:
+        """Back from ``to_arrow``.
+
+        Raises:
+            ValueError: The table was not written by hostcap.
+        """
+        described = (table.schema.metadata or {}).get(_SCHEMA_KEY)
+        if described is None:
+            raise ValueError("was not written by hostcap: its schema carries no 'hostcap' metadata")
+        record = json.loads(described)
+        schema = schema_from(record["schema"])
+        columns = {}
+        for column in schema.columns:
+            values = table.column(column.name)
+            if column.type == "number":
+                columns[column.name] = values.to_numpy()
+            elif column.type == "timestamp" and values.null_count == 0:
+                columns[column.name] = np.asarray(values.cast("timestamp[us]").to_numpy(), dtype="datetime64[us]")
+            elif values.null_count == 0 and column.type != "text":
+                columns[column.name] = values.to_numpy()
+            else:
+                columns[column.name] = np.asarray(values.to_pylist(), dtype=object)
+        return cls.build(schema, columns, record["metadata"])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As a data frame."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+
+def schema_from(record: Mapping[str, Any]) -> TableSchema:
+    """A schema back from its dictionary form."""
+    columns = tuple(Column(**{**c, "type": _checked_type(c["type"])}) for c in record["columns"])
+    return TableSchema(name=record["name"], meaning=record["meaning"], columns=columns, order=record["order"])
+
+
+def _checked_type(text: str) -> ColumnType:
+    for known in get_args(ColumnType):
+        if text == known:
+            return known  # type: ignore[no-any-return]
+    raise ValueError(f"unknown column type {text!r}")
+
+
+def concatenate(tables: Sequence[Table]) -> Table:
+    """Several tables of one schema as one, in order; metadata of the first."""
+    first = tables[0]
+    columns = {}
+    for name in first.columns:
+        parts = [t.columns[name] for t in tables]
+        if any(p.dtype == object for p in parts):
+            parts = [p.astype(object) for p in parts]
+        columns[name] = np.concatenate(parts)
+    return Table(schema=first.schema, columns=columns, metadata=first.metadata)
+
+
+@frozen(kw_only=True)
+class Chunk:
+    """Tables of one scenario, year and feeder: what is written whole or not at all."""
+
+    scenario: str
+    year: int
+    feeder: str
+    tables: tuple[Table, ...]
+
+
+@frozen(kw_only=True)
+class Results:
+    """What a run returns.
+
+    Attributes:
+        work_package_id: Id that all other ids derive from.
+        chunks: In the order of the study's feeders.
+        failed: Message by feeder, for feeders without results.
+        summary: The run as a whole: study as run, versions, seconds.
+    """
+
+    work_package_id: str
+    chunks: tuple[Chunk, ...]
+    failed: Mapping[str, str] = field(factory=dict)
+    summary: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tables there are."""
+        return tuple(dict.fromkeys(table.name for chunk in self.chunks for table in chunk.tables))
+
+    def __getitem__(self, name: str) -> Table:
+        """One table over all feeders.
+
+        Raises:
+            KeyError: There is no such table.
+        """
+        found = [table for chunk in self.chunks for table in chunk.tables if table.name == name]
+        if not found:
+            raise KeyError(f"no table {name!r}; there are: {', '.join(self.names) or 'none'}")
+        return concatenate(found)
+
+    def to_pandas(self, name: str) -> pd.DataFrame:
+        """One table over all feeders, as a data frame."""
+        return self[name].to_pandas()
+
+
+FINDINGS = TableSchema(
+    name="findings",
+    meaning="What was noticed in the input or the answer of a feeder.",
+    order="errors, warnings, infos; each in the order found",
+    columns=(
+        Column("work_package_id", "text", "Run", key=True),
+        Column("scenario", "text", "Scenario", key=True),
+        Column("feeder", "text", "Feeder", key=True),
+        Column("number", "integer", "Running number within the feeder", key=True),
+        Column("severity", "text", "error, warning or info"),
+        Column("code", "text", "Kind of finding"),
+        Column("element", "text", "Element concerned, or the first of several"),
+        Column("count", "integer", "How many elements it concerns"),
+        Column("kw", "number", "kW concerned, where that makes sense", unit="kW"),
+        Column("message", "text", "What was found, and what to do about it"),
+    ),
+)
+
+
+def findings_table(
+    findings: Iterable[Finding],
+    *,
+    work_package_id: str,
+    scenario: str,
+    feeder: str,
+    metadata: Mapping[str, str] | None = None,
+) -> Table:
+    """The ``findings`` table of one feeder."""
+    rank = {"error": 0, "warning": 1, "info": 2}
+    listed = sorted(findings, key=lambda f: rank[f.severity.value])
+    size = len(listed)
+    return Table.build(
+        FINDINGS,
+        {
+            "work_package_id": [work_package_id] * size,
+            "scenario": [scenario] * size,
+            "feeder": [feeder] * size,
+            "number": list(range(1, size + 1)),
+            "severity": [f.severity.value for f in listed],
+            "code": [f.code for f in listed],
+            "element": [f.element for f in listed],
+            "count": [f.count for f in listed],
+            "kw": [np.nan if f.kw is None else f.kw for f in listed],
+            "message": [f.message for f in listed],
+        },
+        metadata,
+    )

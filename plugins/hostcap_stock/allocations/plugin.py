@@ -1,0 +1,22 @@
+"""Registers the allocations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hostcap.plugins import AllocationPlugin, hookimpl
+from hostcap_stock.allocations import Uniform, UniformConfig
+
+UNIFORM = AllocationPlugin(
+    name="uniform",
+    summary="The same growth for every customer",
+    config=UniformConfig,
+    make=lambda config: Uniform(config=config),
+)
+
+
+@hookimpl
+def hostcap_allocations() -> Iterable[AllocationPlugin[Any]]:
+    """The allocations."""
+    return [UNIFORM]

@@ -1,0 +1,1 @@
+"""Stock limits: ``voltage`` and ``thermal``."""

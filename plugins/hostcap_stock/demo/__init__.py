@@ -1,0 +1,1 @@
+"""The demo feeder that ships with hostcap: a small synthetic network and two studies of it."""

@@ -1,0 +1,83 @@
+"""The states that decided a search, solved again for rows and voltages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import ComplexArray, IntArray
+from hostcap.limits import Violations
+from hostcap.power_flow import Plan
+from hostcap.search import SearchResult
+
+
+@frozen(kw_only=True, eq=False)
+class SolvedState:
+    """One state: broken limits, ranked, and node voltages (V, complex, shape (node,))."""
+
+    violations: Violations
+    node_v: ComplexArray
+
+
+@frozen(kw_only=True, eq=False)
+class Answer:
+    """What the tables of a search are made of.
+
+    Attributes:
+        breaking: The states that decided some group, by step.
+        last_solved: The last step that converged.
+        final: All groups at their final levels; None where that state does not converge.
+        hv_recorded: Violations of the feeder that did not stop the search, by step of their first sight.
+    """
+
+    breaking: Mapping[int, SolvedState]
+    last_solved: SolvedState
+    final: SolvedState | None
+    hv_recorded: Mapping[int, Violations] = field(factory=dict)
+
+
+def solve_answer(plan: Plan, result: SearchResult) -> Answer:
+    """Solve the deciding states again, one at a time: full voltages of many states would fill the memory."""
+    breaking = {
+        int(step): _solved(plan, levels)
+        for step, levels in zip(result.breaking_step, result.breaking_levels, strict=True)
+    }
+    last = breaking.get(result.last_solved_step)
+    states = plan.solve(result.final_levels[None, :], want={"violations", "nodes"})
+    final = None
+    if states.converged[0] and states.violations is not None and states.solution is not None:
+        final = SolvedState(violations=states.violations, node_v=states.solution.node_v[0])
+    return Answer(
+        breaking=breaking,
+        last_solved=last if last is not None else _solved(plan, result.last_solved_levels),
+        final=final,
+        hv_recorded=_hv_recorded(plan, result),
+    )
+
+
+def _solved(plan: Plan, levels: IntArray) -> SolvedState:
+    states = plan.solve(levels[None, :], want={"violations", "nodes"})
+    if not states.converged[0] or states.violations is None or states.solution is None:
+        raise AssertionError("a state that the search solved does not solve again: the plan is not deterministic")
+    return SolvedState(violations=states.violations, node_v=states.solution.node_v[0])
+
+
+def _hv_recorded(plan: Plan, result: SearchResult) -> dict[int, Violations]:
+    """Violations of the feeder at their first sight, once per equipment, phase and metric."""
+    found: dict[int, Violations] = {}
+    seen: set[tuple[int, int]] = set()
+    for sight in result.hv_seen:
+        states = plan.solve(sight.levels[None, :], want={"violations"})
+        violations = states.violations
+        if violations is None:
+            continue
+        pairs = list(zip(violations.row.tolist(), violations.family.tolist(), strict=True))
+        fresh = np.asarray(
+            [group == 0 and pair not in seen for group, pair in zip(violations.group, pairs, strict=True)], dtype=bool
+        )
+        if np.any(fresh):
+            found[sight.step] = violations.select(fresh)
+            seen.update(pair for pair, new in zip(pairs, fresh, strict=True) if new)
+    return found

@@ -1,0 +1,25 @@
+"""Settings of the headroom studies; light to import."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from hostcap.config import about, between, positive
+
+
+@frozen(kw_only=True)
+class LvHeadroomConfig:
+    """The lock-out search of all capacity groups together."""
+
+    step_kw_per_customer: float = field(
+        default=1.0, validator=positive, metadata=about("Growth of a customer of weight 1 in one step", unit="kW")
+    )
+    max_steps: int = field(
+        default=1000, validator=between(1, 10_000), metadata=about("Last step tried; still open then is unconstrained")
+    )
+    stop_on_hv_violation: bool = field(
+        default=True, metadata=about("A broken HV limit ends the search for every group that is still open")
+    )
+    lock_group_on_violation: bool = field(
+        default=True, metadata=about("A group with a broken limit stops growing; else it is decided and grows on")
+    )

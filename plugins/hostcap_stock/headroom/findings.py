@@ -1,0 +1,93 @@
+"""Findings about the answer of a headroom search."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hostcap.findings import Finding, Severity, some
+from hostcap.limits import LimitSet, Violations
+from hostcap.network import Network
+from hostcap.search import STATUSES, SearchResult, Status
+from hostcap_stock.headroom.answer import Answer
+
+
+def _worst(limits: LimitSet, violations: Violations) -> str:
+    """The first (highest ranked) violation in words."""
+    row, label = violations.row[0], limits.labels
+    terminal = f" terminal {label.terminal[row]}" if label.terminal[row] else ""
+    return (
+        f"{str(label.equipment_type[row]).lower()} {label.equipment[row]}{terminal} phase {label.phase[row]}: "
+        f"{violations.value[0]:.4g} against {violations.limit[0]:.4g} {label.unit[row]}"
+    )
+
+
+def answer_findings(network: Network, limits: LimitSet, result: SearchResult, answer: Answer) -> list[Finding]:
+    """Violations at the start and at the final levels, near-ties, and where the search ended early."""
+    found = []
+    start = answer.breaking.get(0)
+    if start is not None:
+        for family, metric in enumerate(limits.families):
+            broken = start.violations.select(start.violations.family == family)
+            if broken.row.size:
+                found.append(
+                    Finding(
+                        severity=Severity.WARNING,
+                        code="violation-at-start",
+                        element=str(limits.labels.equipment[broken.row[0]]),
+                        count=int(broken.row.size),
+                        message=f"{broken.row.size} {metric} limits are broken before anything grows, worst "
+                        f"{_worst(limits, broken)}; check the initial state and the limits",
+                    )
+                )
+    found += _final(network, limits, result, answer)
+    ties = np.flatnonzero(result.near_tie)
+    if ties.size:
+        found.append(
+            Finding(
+                severity=Severity.INFO,
+                code="near-tie",
+                element=some([str(network.groups.id[g]) for g in ties]),
+                count=int(ties.size),
+                message=f"{ties.size} groups were decided by a value within 1e-5 of its limit; "
+                "another solver or tolerance may give one step more or less",
+            )
+        )
+    diverged = [g for g in range(len(network.groups)) if STATUSES[result.status[g]] is Status.DIVERGED]
+    if diverged:
+        found.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="diverged",
+                count=len(diverged),
+                message=f"step {result.last_step} has no solution; {len(diverged)} open groups end one step below",
+            )
+        )
+    return found
+
+
+def _final(network: Network, limits: LimitSet, result: SearchResult, answer: Answer) -> list[Finding]:
+    """What is broken when every group is at its final level: joint effects."""
+    if answer.final is None:
+        return [
+            Finding(
+                severity=Severity.WARNING,
+                code="final-levels-diverge",
+                message="all groups together at their final levels have no solution; their headroom holds one by one",
+            )
+        ]
+    start = np.asarray([STATUSES[s] is Status.BOUND_AT_START for s in result.status], dtype=bool)
+    known = np.isin(answer.final.violations.group, np.flatnonzero(start) + 1)
+    joint = answer.final.violations.select(~known)
+    if joint.row.size == 0:
+        return []
+    groups = np.unique(joint.group)
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="violation-at-final-levels",
+            element=str(limits.labels.equipment[joint.row[0]]),
+            count=int(joint.row.size),
+            message=f"with every group at its headroom at once, {joint.row.size} limits of {groups.size} groups are "
+            f"broken (joint effects), worst {_worst(limits, joint)}; less fits together than group by group",
+        )
+    ]

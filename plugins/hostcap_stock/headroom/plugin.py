@@ -1,0 +1,49 @@
+"""Registers the headroom studies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hostcap.plugins import StudyPlugin, hookimpl
+from hostcap.plugins.kinds import Takes
+from hostcap_stock.headroom.config import LvHeadroomConfig
+
+if TYPE_CHECKING:
+    from hostcap.plugins.kinds import Study
+    from hostcap.tables import Results, Table
+
+
+def _lv(config: LvHeadroomConfig, parts: Mapping[str, Any]) -> Study:
+    from hostcap_stock.headroom.lv import LvHeadroom
+
+    return LvHeadroom(config=config, **parts)
+
+
+def _summarise(results: Results) -> Sequence[Table]:
+    from hostcap_stock.headroom.summary import by_transformer
+
+    return by_transformer(results)
+
+
+LV_HEADROOM = StudyPlugin(
+    name="lv-headroom",
+    summary="Headroom of every customer under every distribution transformer",
+    config=LvHeadroomConfig,
+    parts={
+        "network": Takes(required=True),
+        "initial_state": Takes(default="as-modelled"),
+        "injection": Takes(default="negative-load"),
+        "allocation": Takes(default="uniform"),
+        "constraints": Takes(required=True),
+        "solver": Takes(default="opendss"),
+    },
+    make=_lv,
+    summarise=_summarise,
+)
+
+
+@hookimpl
+def hostcap_studies() -> Iterable[StudyPlugin[Any]]:
+    """The studies."""
+    return [LV_HEADROOM]

@@ -1,0 +1,119 @@
+"""Schemas of the headroom tables: the published names, and what hostcap adds."""
+
+from __future__ import annotations
+
+from hostcap.tables import Column, TableSchema
+
+_RUN = (
+    Column("work_package_id", "text", "Run; all other ids derive from it", key=True),
+    Column("scenario", "text", "Scenario", key=True),
+    Column("timestamp", "timestamp", "Instant of the start, UTC, end of its interval", key=True),
+    Column("feeder", "text", "Feeder", key=True),
+)
+_GROUP = (
+    Column("capacity_group_head_id", "text", "Transformers that feed the group, joined with +", key=True),
+    Column("capacity_group_head_type", "text", "distribution-transformer or source", key=True),
+    Column("terminal_sequence_number", "integer", "Lowest LV winding of the head", key=True),
+)
+_DIRECTION = Column("headroom_direction", "text", "export or import", key=True)
+
+LV_GROUP_HOSTING_CAPACITY = TableSchema(
+    name="lv_group_hosting_capacity",
+    meaning="Headroom of one capacity group: a distribution transformer and the LV network below it.",
+    order="model order of the transformers; the group below no transformer last",
+    columns=(
+        *_RUN,
+        *_GROUP,
+        _DIRECTION,
+        Column("mode", "text", "Study that made the row"),
+        Column("initial_condition_selector", "text", "Initial state's plugin"),
+        Column("status", "text", "How the search of the group ended; see the headroom method"),
+        Column("included_customer_count", "integer", "Customers in the group, those on dead nodes left out"),
+        Column("growing_customer_count", "integer", "Those of them that grow"),
+        Column("headroom_kw_per_customer", "number", "Extra kW of the customer of largest weight", unit="kW"),
+        Column("addition_kw_scaling_applied", "boolean", "Growth weighted by existing import or export"),
+        Column("total_kw_added", "number", "Extra kW of the whole group, positive in both directions", unit="kW"),
+        Column("binding_id", "text", "Link to constraint_violations and binding_constraints"),
+        Column("convergence", "boolean", "False where the next step did not converge"),
+        Column(
+            "breached_after_lock_at", "integer", "First step after the lock at which a limit of the group is broken"
+        ),
+        Column("total_base_net_import_kw", "number", "Load of the group at the start", unit="kW"),
+        Column("total_base_net_export_kw", "number", "Generation of the group at the start", unit="kW"),
+    ),
+)
+
+CUSTOMER_ALLOCATIONS = TableSchema(
+    name="customer_allocations",
+    meaning="What each customer was given, and its voltages in the state that stopped its group.",
+    order="groups as in lv_group_hosting_capacity, customers in model order",
+    columns=(
+        *_RUN,
+        *_GROUP,
+        Column("conducting_equipment_mrid", "text", "Load element at the connection point", key=True),
+        Column("usage_point_id", "text", "Customer", key=True),
+        _DIRECTION,
+        Column("initial_kw", "number", "Before the search; negative exports", unit="kW"),
+        Column("allocated_kw", "number", "Extra at the group's level; negative exports", unit="kW"),
+        Column("scaling_factor", "number", "Weight"),
+        Column("power_factor", "number", "Of the addition; positive consumes kvar"),
+        Column("customer_phase_code", "text", "Phases of the connection"),
+        Column("customer_v_a_v", "number", "Voltage of phase A to neutral or ground", unit="V"),
+        Column("customer_v_b_v", "number", "Voltage of phase B to neutral or ground", unit="V"),
+        Column("customer_v_c_v", "number", "Voltage of phase C to neutral or ground", unit="V"),
+        Column("customer_v_min_v", "number", "Least of its phases", unit="V"),
+        Column("customer_v_max_v", "number", "Greatest of its phases", unit="V"),
+    ),
+)
+
+CONSTRAINT_VIOLATIONS = TableSchema(
+    name="constraint_violations",
+    meaning="Every limit broken in a state that stopped a group.",
+    order="by iteration; then group by group with the HV stop last; the binding violation first, then by excess",
+    columns=(
+        Column("violation_id", "text", "Row id", key=True),
+        Column("binding_id", "text", "Set of violations that stopped a group; empty for recorded HV violations"),
+        *(Column(c.name, c.type, c.meaning) for c in _RUN),
+        Column("headroom_direction", "text", "export or import"),
+        Column("iteration", "integer", "Step at which it was seen; 0 is the start"),
+        Column("binding", "boolean", "First of its set: the one that binds"),
+        Column("conducting_equipment_mrid", "text", "Bus, line or transformer"),
+        Column("conducting_equipment_type", "text", "Bus, Line or Transformer"),
+        Column("terminal_sequence_number", "integer", "Terminal or winding; 0 for a bus"),
+        Column("phase", "text", "A, B, C; two letters between phases; ABC for balanced networks"),
+        Column("metric", "text", "voltage-high, voltage-low, thermal, or a plugin's own"),
+        Column("violating_value", "number", "Value, in the row's unit"),
+        Column("constraint_limit", "number", "Limit, in the row's unit"),
+        Column("unit", "text", "V at LV, pu at HV, A"),
+        Column("v_base", "number", "Nominal line-to-line voltage at the place", unit="V"),
+    ),
+)
+
+BINDING_CONSTRAINTS = TableSchema(
+    name="binding_constraints",
+    meaning="Join of a binding set with its violations.",
+    order="as in constraint_violations",
+    columns=(
+        Column("work_package_id", "text", "Run", key=True),
+        Column("binding_id", "text", "Set", key=True),
+        Column("violation_id", "text", "Violation", key=True),
+        Column("headroom_direction", "text", "export or import", key=True),
+    ),
+)
+
+GROUP_SUMMARY = TableSchema(
+    name="headroom by transformer",
+    meaning="What a planner reads first.",
+    columns=(
+        Column("feeder", "text", "Feeder"),
+        Column("transformer", "text", "Head of the group"),
+        Column("customers", "integer", "Customers in the group"),
+        Column("headroom_kw", "number", "Per customer", unit="kW"),
+        Column("total_kw", "number", "Whole group", unit="kW"),
+        Column("status", "text", "How the search ended"),
+        Column("binding", "text", "Equipment and phase that stop it"),
+        Column("metric", "text", "Kind of limit"),
+        Column("value", "text", "Value in the breaking state"),
+        Column("limit", "text", "Limit"),
+    ),
+)

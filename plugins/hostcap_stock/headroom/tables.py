@@ -1,0 +1,314 @@
+"""Tables of a headroom run, from the answer of its search."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import BoolArray, FloatArray, IntArray, sums
+from hostcap.growth import Direction
+from hostcap.limits import LimitSet, Violations
+from hostcap.network import PHASE_LETTERS, Network
+from hostcap.operating_point import FeederScope, OperatingPoint
+from hostcap.search import NEVER, STATUSES, SearchResult, Status
+from hostcap.tables import Table
+from hostcap_stock.headroom.answer import Answer, SolvedState
+from hostcap_stock.headroom.schemas import (
+    BINDING_CONSTRAINTS,
+    CONSTRAINT_VIOLATIONS,
+    CUSTOMER_ALLOCATIONS,
+    LV_GROUP_HOSTING_CAPACITY,
+)
+
+HV_SET = "hv-stop"
+"""Key of the binding set that all groups stopped by the same HV state share."""
+
+
+@frozen(kw_only=True)
+class Labels:
+    """What is the same in every row of one feeder and direction."""
+
+    work_package_id: str
+    scope: FeederScope
+    direction: Direction
+    instant: datetime
+    mode: str
+    initial_state: str
+    scaled: bool
+    power_factor: float
+    step_kw: float
+    limits: str
+
+    @property
+    def timestamp(self) -> np.datetime64:
+        """The instant, UTC."""
+        return np.datetime64(self.instant.astimezone(UTC).replace(tzinfo=None), "us")
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What belongs to every table."""
+        return {"limits": self.limits}
+
+    def id_of(self, *parts: object) -> str:
+        """An id that derives from the run and the given parts."""
+        named = (self.scope.scenario, self.scope.year, self.scope.feeder, self.direction.value, *parts)
+        return str(uuid.uuid5(uuid.UUID(self.work_package_id), "/".join(map(str, named))))
+
+    def run_columns(self, size: int) -> dict[str, Any]:
+        """The columns that lead most tables."""
+        return {
+            "work_package_id": [self.work_package_id] * size,
+            "scenario": [self.scope.scenario] * size,
+            "timestamp": np.full(size, self.timestamp),
+            "feeder": [self.scope.feeder] * size,
+        }
+
+
+@frozen(kw_only=True, eq=False)
+class _BindingSets:
+    """Which broken limits stopped which groups.
+
+    Attributes:
+        of_group: Key of each group's set, or None.
+        rows: Violations by key, with their step, in table order.
+    """
+
+    of_group: list[str | None]
+    rows: dict[str, tuple[int, Violations]] = field(factory=dict)
+
+
+def _binding_sets(network: Network, result: SearchResult, answer: Answer) -> _BindingSets:
+    of_group: list[str | None] = [None] * len(network.groups)
+    rows: dict[str, tuple[int, Violations]] = {}
+    for step, state in answer.breaking.items():
+        decided = np.flatnonzero(result.iteration == step)
+        own = [g for g in decided if STATUSES[result.status[g]] in (Status.BOUND, Status.BOUND_AT_START)]
+        for group in own:
+            key = str(network.groups.id[group])
+            of_group[group] = key
+            rows[key] = (step, state.violations.select(state.violations.group == group + 1))
+        stopped = [g for g in decided if STATUSES[result.status[g]] is Status.STOPPED_BY_HV]
+        for group in stopped:
+            of_group[group] = HV_SET
+        if stopped:
+            rows[HV_SET] = (step, state.violations.select(state.violations.group == 0))
+    return _BindingSets(of_group=of_group, rows=rows)
+
+
+def headroom_tables(
+    *,
+    labels: Labels,
+    network: Network,
+    operating_point: OperatingPoint,
+    weights: FloatArray,
+    limits: LimitSet,
+    result: SearchResult,
+    answer: Answer,
+) -> tuple[Table, ...]:
+    """All tables of one feeder and direction but the findings, in their published order."""
+    sets = _binding_sets(network, result, answer)
+    violations = _violations(labels, limits, sets, answer)
+    return (
+        _groups(labels, network, operating_point, weights, result, sets),
+        _customers(labels, network, operating_point, weights, result, answer),
+        violations,
+        _bindings(labels, violations),
+    )
+
+
+def _group_columns(network: Network, groups: IntArray) -> dict[str, Any]:
+    return {
+        "capacity_group_head_id": network.groups.id[groups],
+        "capacity_group_head_type": network.groups.head_type[groups],
+        "terminal_sequence_number": network.groups.terminal[groups],
+    }
+
+
+def _tidy(kw: FloatArray) -> FloatArray:
+    """Without the last digits that a product of a step leaves (3 x 0.1 is 0.3), and without -0."""
+    return np.round(kw, 9) + 0.0
+
+
+def _by_group(network: Network, values: FloatArray | BoolArray) -> FloatArray:
+    return sums(network.customers.group - 1, values, len(network.groups))
+
+
+def _groups(
+    labels: Labels,
+    network: Network,
+    point: OperatingPoint,
+    weights: FloatArray,
+    result: SearchResult,
+    sets: _BindingSets,
+) -> Table:
+    size = len(network.groups)
+    heaviest = np.zeros(size)
+    np.maximum.at(heaviest, network.customers.group - 1, weights)
+    load_kw, generation_kw = point.group_kw(network)
+    return Table.build(
+        LV_GROUP_HOSTING_CAPACITY,
+        {
+            **labels.run_columns(size),
+            **_group_columns(network, np.arange(size, dtype=np.int32)),
+            "headroom_direction": [labels.direction.value] * size,
+            "mode": [labels.mode] * size,
+            "initial_condition_selector": [labels.initial_state] * size,
+            "status": [STATUSES[s].value for s in result.status],
+            "included_customer_count": _by_group(network, network.customers.live),
+            "growing_customer_count": _by_group(network, weights > 0),
+            "headroom_kw_per_customer": _tidy(result.level * labels.step_kw * heaviest),
+            "addition_kw_scaling_applied": [labels.scaled] * size,
+            "total_kw_added": _tidy(result.level * labels.step_kw * _by_group(network, weights)),
+            "binding_id": [None if key is None else labels.id_of("binding", key) for key in sets.of_group],
+            "convergence": [STATUSES[s] is not Status.DIVERGED for s in result.status],
+            "breached_after_lock_at": [None if s == NEVER else int(s) for s in result.breached_after_lock_at],
+            "total_base_net_import_kw": load_kw,
+            "total_base_net_export_kw": generation_kw,
+        },
+        labels.metadata,
+    )
+
+
+def _state_of(result: SearchResult, answer: Answer, group: int) -> SolvedState:
+    """The state whose voltages a group's customers are shown: the one that decided it."""
+    status = STATUSES[result.status[group]]
+    if status in (Status.BOUND, Status.BOUND_AT_START, Status.STOPPED_BY_HV):
+        return answer.breaking[int(result.iteration[group])]
+    if status in (Status.UNCONSTRAINED, Status.DIVERGED) or answer.final is None:
+        return answer.last_solved
+    return answer.final
+
+
+def _customers(
+    labels: Labels,
+    network: Network,
+    point: OperatingPoint,
+    weights: FloatArray,
+    result: SearchResult,
+    answer: Answer,
+) -> Table:
+    customers = network.customers
+    counted = np.flatnonzero(customers.live)
+    order = counted[np.argsort(customers.group[counted], kind="stable")]
+    group = customers.group[order] - 1
+    sign = -1.0 if labels.direction is Direction.EXPORT else 1.0
+    volts = customer_volts(network, [_state_of(result, answer, g) for g in range(len(network.groups))])[order]
+    first = customers.element[customers.element_ptr[order]]
+    with np.errstate(invalid="ignore"):
+        least, greatest = np.fmin.reduce(volts, axis=1), np.fmax.reduce(volts, axis=1)
+    return Table.build(
+        CUSTOMER_ALLOCATIONS,
+        {
+            **labels.run_columns(order.size),
+            **_group_columns(network, group),
+            "conducting_equipment_mrid": network.injectors.name[first],
+            "usage_point_id": customers.id[order],
+            "headroom_direction": [labels.direction.value] * order.size,
+            "initial_kw": point.customer_kw(network)[order],
+            "allocated_kw": _tidy(sign * result.level[group] * labels.step_kw * weights[order]),
+            "scaling_factor": weights[order],
+            "power_factor": np.full(order.size, labels.power_factor),
+            "customer_phase_code": customers.phase_code[order],
+            "customer_v_a_v": volts[:, 0],
+            "customer_v_b_v": volts[:, 1],
+            "customer_v_c_v": volts[:, 2],
+            "customer_v_min_v": least,
+            "customer_v_max_v": greatest,
+        },
+        labels.metadata,
+    )
+
+
+def customer_volts(network: Network, states: list[SolvedState]) -> FloatArray:
+    """Voltages of each customer's phases to neutral or ground, V, shape (customer, 3); nan where not connected.
+
+    Args:
+        network: The feeder.
+        states: The state to read for each group, shape (group,).
+    """
+    injectors, customers, nodes = network.injectors, network.customers, network.nodes
+    # One entry per conductor of every customer's elements; of several on one phase the first counts.
+    counts = np.diff(injectors.terminal_ptr)[customers.element]
+    owner = np.repeat(customers.of_element, counts)
+    starts = injectors.terminal_ptr[customers.element]
+    offset = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    node = injectors.terminal_node[np.repeat(starts, counts) + offset]
+    phase = np.where(node >= 0, nodes.number[node], 0)
+    kept = (node >= 0) & np.isin(phase, list(PHASE_LETTERS)) & ~nodes.neutral[node]
+    owner, node, phase = owner[kept][::-1], node[kept][::-1], phase[kept][::-1]
+    volts = np.full((customers.id.size, 3), np.nan)
+    distinct = {id(state): state for state in states}
+    group = customers.group[owner] - 1
+    state_key = np.asarray([id(state) for state in states], dtype=np.int64)
+    for key, state in distinct.items():
+        here = state_key[group] == key
+        reference = nodes.reference[node[here]]
+        to = np.where(reference >= 0, state.node_v[reference], 0.0)
+        volts[owner[here], phase[here] - 1] = np.abs(state.node_v[node[here]] - to)
+    return volts
+
+
+def _violations(labels: Labels, limits: LimitSet, sets: _BindingSets, answer: Answer) -> Table:
+    blocks: list[tuple[int, str | None, Violations]] = [(step, key, rows) for key, (step, rows) in sets.rows.items()]
+    blocks += [(step, None, rows) for step, rows in answer.hv_recorded.items()]
+    blocks.sort(key=lambda block: block[0])
+    total = sum(rows.row.size for _, _, rows in blocks)
+    row = np.concatenate([rows.row for _, _, rows in blocks]) if blocks else np.empty(0, dtype=np.int32)
+    label = limits.labels
+
+    def spread(values: Iterable[Any]) -> list[Any]:
+        return [value for value, (_, _, rows) in zip(values, blocks, strict=True) for _ in range(rows.row.size)]
+
+    def joined(name: str) -> FloatArray:
+        return np.concatenate([getattr(rows, name) for _, _, rows in blocks]) if blocks else np.empty(0)
+
+    key = spread(key for _, key, _ in blocks)
+    iteration = spread(step for step, _, _ in blocks)
+    first = [k is not None and i == 0 for _, k, rows in blocks for i in range(rows.row.size)]
+    metric = [limits.families[int(f)] for f in joined("family")]
+    return Table.build(
+        CONSTRAINT_VIOLATIONS,
+        {
+            "violation_id": [
+                labels.id_of(
+                    "violation", k, i, label.equipment_type[r], label.equipment[r], label.terminal[r], label.phase[r], m
+                )
+                for k, i, r, m in zip(key, iteration, row, metric, strict=True)
+            ],
+            "binding_id": [None if k is None else labels.id_of("binding", k) for k in key],
+            **labels.run_columns(total),
+            "headroom_direction": [labels.direction.value] * total,
+            "iteration": iteration,
+            "binding": first,
+            "conducting_equipment_mrid": label.equipment[row],
+            "conducting_equipment_type": label.equipment_type[row],
+            "terminal_sequence_number": label.terminal[row],
+            "phase": label.phase[row],
+            "metric": metric,
+            "violating_value": joined("value"),
+            "constraint_limit": joined("limit"),
+            "unit": label.unit[row],
+            "v_base": label.v_base_v[row],
+        },
+        labels.metadata,
+    )
+
+
+def _bindings(labels: Labels, violations: Table) -> Table:
+    linked = np.asarray([b is not None for b in violations["binding_id"]], dtype=bool)
+    size = int(linked.sum())
+    return Table.build(
+        BINDING_CONSTRAINTS,
+        {
+            "work_package_id": [labels.work_package_id] * size,
+            "binding_id": violations["binding_id"][linked],
+            "violation_id": violations["violation_id"][linked],
+            "headroom_direction": [labels.direction.value] * size,
+        },
+        labels.metadata,
+    )

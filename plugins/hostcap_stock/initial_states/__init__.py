@@ -1,0 +1,137 @@
+"""Where a search starts from: ``as-modelled``, ``zero-load``, ``fixed-load``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import FloatArray, sums
+from hostcap.config import about, non_negative
+from hostcap.network import Network
+from hostcap.operating_point import FeederScope, OperatingPoint
+
+_START_TIME = about("Instant that the start stands for, UTC; unset for 1 January 00:00 of the scope's year")
+
+
+def _instant(start_time: datetime | None, scope: FeederScope) -> datetime:
+    return start_time if start_time is not None else datetime(scope.year, 1, 1, tzinfo=UTC)
+
+
+@frozen(kw_only=True)
+class AsModelledConfig:
+    """The model's own snapshot."""
+
+    start_time: datetime | None = field(default=None, metadata=_START_TIME)
+
+
+@frozen(kw_only=True)
+class ZeroLoadConfig:
+    """Nothing is consumed and nothing generated."""
+
+    start_time: datetime | None = field(default=None, metadata=_START_TIME)
+
+
+@frozen(kw_only=True)
+class FixedLoadConfig:
+    """Every customer, and every HV load, does the same."""
+
+    start_time: datetime | None = field(default=None, metadata=_START_TIME)
+    load_kw_per_customer: float = field(
+        default=0.0, validator=non_negative, metadata=about("Load of each customer and each HV load", unit="kW")
+    )
+    load_kvar_per_customer: float = field(
+        default=0.0, metadata=about("Reactive load of each; positive consumes", unit="kvar")
+    )
+    generation_kw_per_customer: float = field(
+        default=0.0, validator=non_negative, metadata=about("Generation of each customer and each HV load", unit="kW")
+    )
+    generation_kvar_per_customer: float = field(
+        default=0.0, metadata=about("Reactive power of that generation; positive consumes", unit="kvar")
+    )
+
+
+@frozen(kw_only=True)
+class AsModelled:
+    """Nothing is written to the model."""
+
+    config: AsModelledConfig = AsModelledConfig()
+    name: str = "as-modelled"
+
+    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
+        """The model's snapshot, nominal at 1 pu with its multipliers applied."""
+        injectors = network.injectors
+        return OperatingPoint(
+            instant=_instant(self.config.start_time, scope),
+            as_modelled=True,
+            load_kw=injectors.load_kw,
+            load_kvar=injectors.load_kvar,
+            generation_kw=injectors.generation_kw,
+            generation_kvar=injectors.generation_kvar,
+        )
+
+
+@frozen(kw_only=True)
+class ZeroLoad:
+    """Every injector at 0."""
+
+    config: ZeroLoadConfig = ZeroLoadConfig()
+    name: str = "zero-load"
+
+    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
+        """Zeros."""
+        zero = np.zeros(network.injectors.name.size)
+        return _written(zero, zero, zero, zero, _instant(self.config.start_time, scope))
+
+
+@frozen(kw_only=True)
+class FixedLoad:
+    """The same kW and kvar for each live customer and each HV load, evenly over their phases."""
+
+    config: FixedLoadConfig = FixedLoadConfig()
+    name: str = "fixed-load"
+
+    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
+        """The given kW and kvar; multipliers and shapes do not act, generating elements are off."""
+        share = customer_share(network)
+        c = self.config
+        return _written(
+            share * c.load_kw_per_customer,
+            share * c.load_kvar_per_customer,
+            share * c.generation_kw_per_customer,
+            share * c.generation_kvar_per_customer,
+            _instant(c.start_time, scope),
+        )
+
+
+def customer_share(network: Network) -> FloatArray:
+    """Part of its customer's power that each load has, by phases; 1 for each HV load, 0 for the rest."""
+    injectors, customers = network.injectors, network.customers
+    share = np.zeros(injectors.name.size)
+    is_load = injectors.kind == "load"
+    share[is_load & (injectors.group == 0)] = 1.0
+    entry = customers.element
+    counted = is_load[entry] & customers.live[customers.of_element]
+    phases = np.where(counted, injectors.phases[entry], 0).astype(np.float64)
+    total = sums(customers.of_element, phases, customers.id.size)
+    share[entry[counted]] = phases[counted] / total[customers.of_element[counted]]
+    return share
+
+
+def _written(
+    load_kw: FloatArray,
+    load_kvar: FloatArray,
+    generation_kw: FloatArray,
+    generation_kvar: FloatArray,
+    instant: datetime,
+) -> OperatingPoint:
+    return OperatingPoint(
+        instant=instant,
+        as_modelled=False,
+        load_kw=load_kw,
+        load_kvar=load_kvar,
+        generation_kw=generation_kw,
+        generation_kvar=generation_kvar,
+        comparable=False,
+    )

@@ -1,0 +1,47 @@
+"""What one kW of growth is electrically: ``negative-load``."""
+
+from __future__ import annotations
+
+import math
+
+from attrs import field, frozen
+
+from hostcap.config import about
+from hostcap.growth import ConstantPower, Direction, UnitInjection
+from hostcap_stock.injections._validation import power_factor
+
+
+@frozen(kw_only=True)
+class NegativeLoadConfig:
+    """Growth as a load element of constant power, negative for export."""
+
+    direction: Direction = field(default=Direction.EXPORT, metadata=about("Growth generates or consumes"))
+    power_factor: float = field(
+        default=1.0,
+        validator=power_factor,
+        metadata=about("Positive (lagging) consumes kvar, negative (leading) supplies it; 0 < |pf| <= 1"),
+    )
+
+
+@frozen(kw_only=True)
+class NegativeLoad:
+    """Constant power of either direction."""
+
+    config: NegativeLoadConfig = NegativeLoadConfig()
+
+    @property
+    def direction(self) -> Direction:
+        """``export`` or ``import``."""
+        return self.config.direction
+
+    @property
+    def power_factor(self) -> float:
+        """As given."""
+        return self.config.power_factor
+
+    def unit(self) -> UnitInjection:
+        """One kW: Q consumed = sign(pf) x tan(acos|pf|) per kW, for both directions."""
+        pf = self.config.power_factor
+        q_consumed = math.copysign(math.tan(math.acos(abs(pf))), pf)
+        p_kw = 1.0 if self.direction is Direction.EXPORT else -1.0
+        return UnitInjection(p_kw=p_kw, q_kvar=-q_consumed, law=ConstantPower())

@@ -1,0 +1,13 @@
+"""The rule for power factors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+def power_factor(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    """0 < |pf| <= 1."""
+    if not 0.0 < abs(value) <= 1.0:
+        raise ValueError(f"must satisfy 0 < |power factor| <= 1, got {value:g}")

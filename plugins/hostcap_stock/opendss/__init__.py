@@ -1,0 +1,1 @@
+"""The OpenDSS engine: network source and solver. The engine's state stays in this package."""

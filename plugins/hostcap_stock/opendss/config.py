@@ -1,0 +1,71 @@
+"""Settings of the OpenDSS network source and solver; light to import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from attrs import field, frozen
+
+from hostcap.config import about, between, positive
+
+
+@frozen(kw_only=True)
+class OpenDssConfig:
+    """Where the model is and how its numbers are read."""
+
+    master: Path = field(metadata=about("OpenDSS master file; `{feeder}` stands for the feeder's name"))
+    frequency_hz: float = field(validator=positive, metadata=about("Base frequency, pinned at every load", unit="Hz"))
+    voltage_bases_kv: tuple[float, ...] = field(
+        default=(), metadata=about("Line-to-line voltage bases; empty keeps the model's own", unit="kV")
+    )
+    commands: tuple[str, ...] = field(
+        default=(), metadata=about("OpenDSS commands run after loading and bases; listed in the findings")
+    )
+    customers: Path | None = field(
+        default=None,
+        metadata=about("CSV with columns `customer`, `element` and any further ones; joins elements into customers"),
+    )
+    neutral_nodes: tuple[int, ...] = field(
+        default=(), metadata=about("Node numbers that are neutrals; empty for 4 and higher")
+    )
+    transformer_rating: Literal["nameplate", "engine"] = field(
+        default="nameplate", metadata=about("Stated kVA, or the engine's normal amps (110 % of it by default)")
+    )
+    unrated: Literal["not-watched", "engine-default"] = field(
+        default="not-watched", metadata=about("Lines that state no rating: not watched, or the engine's 400/600 A")
+    )
+    emergency_factor: float = field(
+        default=1.5,
+        validator=positive,
+        metadata=about("Emergency over normal rating of lines that state no emergency rating"),
+    )
+    load_vmin_pu: float | None = field(
+        default=None,
+        validator=between(0.0, 1.0),
+        metadata=about("Below this, base loads leave constant power; unset keeps the model's own", unit="pu"),
+    )
+    load_vmax_pu: float | None = field(
+        default=None,
+        validator=between(1.0, 5.0),
+        metadata=about("Above this, base loads leave constant power; unset keeps the model's own", unit="pu"),
+    )
+
+
+@frozen(kw_only=True)
+class OpenDssSolverConfig:
+    """When a state counts as solved."""
+
+    tolerance_pu: float = field(
+        default=1e-6,
+        validator=between(1e-12, 1e-2),
+        metadata=about("Largest change of a live node's voltage in the last iteration", unit="pu"),
+    )
+    max_iterations: int = field(
+        default=100, validator=between(1, 100_000), metadata=about("Iterations after which a state is diverged")
+    )
+    max_control_iterations: int = field(
+        default=200,
+        validator=between(1, 100_000),
+        metadata=about("Rounds of control actions after which the start has failed"),
+    )

@@ -1,0 +1,233 @@
+"""The start: an engine with the operating point applied, controls solved, and everything that moves frozen."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from hostcap._arrays import ComplexArray, FloatArray, IntArray
+from hostcap.errors import HostcapError, ModelError, NotConvergedError
+from hostcap.findings import Finding, Severity, some
+from hostcap.network import Network
+from hostcap.operating_point import OperatingPoint
+from hostcap.power_flow import Settling
+from hostcap.solution import Solution
+from hostcap_stock.opendss.engine import ControlLoopError, Engine
+from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, solved_injection
+
+ENGINE_CAPABILITY = "opendss-engine"
+START_TOLERANCE_PU, START_GOAL_PU = 1e-6, 1e-9
+"""The start must meet the first; iteration goes on towards the second, so that every state starts well."""
+WIDE_LAW = "vminpu=0.1 vmaxpu=3 model=1 status=fixed"
+"""A frozen injection keeps its kW and kvar at any voltage that a limit could allow."""
+
+
+def bus_spec(network: Network, bus: int, nodes: IntArray) -> str:
+    """``bus.1.2.0`` for an element's conductors."""
+    numbers = [str(network.nodes.number[n]) if n >= 0 else "0" for n in nodes]
+    return ".".join([str(network.buses.name[bus]), *numbers])
+
+
+class FrozenOpenDss:
+    """A network at its start, on an OpenDSS engine of its own. Use as a context manager.
+
+    Attributes:
+        network: The feeder.
+        operating_point: What was applied; of generating elements, what they were solved at.
+        start: One solved state without growth.
+        findings: What was noticed on the way.
+        capabilities: ``opendss-engine``.
+    """
+
+    capabilities = frozenset({ENGINE_CAPABILITY})
+
+    def __init__(self, engine: Engine, network: Network, operating_point: OperatingPoint, settling: Settling) -> None:
+        """Take over an engine that has just loaded the network's model."""
+        self._engine: Engine | None = engine
+        self.network = network
+        self.operating_point = operating_point
+        self._settling = settling
+        self._findings: list[Finding] = []
+        self._slots = self._map_nodes()
+        self.live_slots: IntArray = self._slots[network.nodes.live]
+        self.live_nominal_v: FloatArray = network.nodes.nominal_v[network.nodes.live]
+        self._apply(operating_point)
+        self._settle()
+        self._freeze_generation()
+        self.start_vector = self._solve_start()
+        self._current_places = self._map_conductors()
+        self.start = self.solution(iterations=1)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed on the way to the start."""
+        return tuple(self._findings)
+
+    def engine(self) -> Engine:
+        """The engine at the start."""
+        if self._engine is None:
+            raise HostcapError("the frozen network was closed; freeze the network again")
+        return self._engine
+
+    def close(self) -> None:
+        """Give the engine back."""
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Reading states
+
+    def node_v(self) -> ComplexArray:
+        """Present voltages in the network's node order, V."""
+        return self.engine().voltages()[self._slots]
+
+    def conductor_a(self) -> ComplexArray:
+        """Present currents in the network's conductor order, A."""
+        return self.engine().all_currents()[self._current_places]
+
+    def solution(self, *, iterations: int, converged: bool = True) -> Solution:
+        """The present state as a batch of one."""
+        return Solution(
+            node_v=self.node_v()[None, :],
+            conductor_a=self.conductor_a()[None, :],
+            converged=[converged],
+            iterations=[iterations],
+        )
+
+    # Steps of freezing, in order
+
+    def _map_nodes(self) -> IntArray:
+        """Slot in the engine's voltage vector of each node; slot 0 is ground."""
+        listed = {name.lower(): slot for slot, name in enumerate(self.engine().dss.Circuit.YNodeOrder(), start=1)}
+        names = [name.lower() for name in self.network.node_names(range(self.network.nodes.bus.size))]
+        missing = [name for name in names if name not in listed]
+        if missing:
+            raise ModelError(f"the model has changed since it was loaded: node {missing[0]} is gone; load it again")
+        return np.asarray([listed[name] for name in names], dtype=np.int32)
+
+    def _map_conductors(self) -> IntArray:
+        """Place of each conductor in the engine's bulk currents, which hold disabled elements too."""
+        elements = self.engine().dss.PDElements
+        terminals = np.asarray(elements.AllNumTerminals(), dtype=np.int64)
+        conductors = np.asarray(elements.AllNumConductors(), dtype=np.int64)
+        first = np.concatenate([[0], np.cumsum(terminals * conductors)])
+        place = {name.lower(): i for i, name in enumerate(elements.AllNames())}
+        equipment = self.network.equipment
+        own = np.asarray(
+            [place[f"{k}.{n}".lower()] for k, n in zip(equipment.kind, equipment.name, strict=True)], dtype=np.int64
+        )
+        of = self.network.conductors.equipment
+        starts = np.searchsorted(of, np.arange(equipment.name.size))
+        within = np.arange(of.size) - starts[of]
+        places: IntArray = (first[own[of]] + within).astype(np.int32)
+        return places
+
+    def _apply(self, point: OperatingPoint) -> None:
+        """Write the operating point; the model's own snapshot writes nothing."""
+        engine = self.engine()
+        engine.command("set mode=snapshot")
+        if point.as_modelled:
+            return
+        engine.command("set loadmult=1")
+        injectors = self.network.injectors
+        is_load = injectors.kind == "load"
+        loads = np.flatnonzero(is_load)
+        if loads.size:
+            pointers = engine.load_pointers([str(injectors.name[i]) for i in loads])
+            engine.set_loads(pointers, point.load_kw[loads], point.load_kvar[loads])
+        for i in np.flatnonzero(~is_load):
+            engine.command(f"disable {injectors.kind[i]}.{injectors.name[i]}")
+        generating = np.flatnonzero((point.generation_kw != 0) | (point.generation_kvar != 0))
+        for i in generating:
+            # Beside the base load, not netted into it: its voltage law is its own.
+            self._add_fixed(f"hostcap_generation_{i}", int(i), -point.generation_kw[i], point.generation_kvar[i])
+
+    def _add_fixed(self, name: str, injector: int, kw: float, kvar: float) -> None:
+        injectors = self.network.injectors
+        spec = bus_spec(self.network, int(injectors.bus[injector]), injectors.terminals(injector))
+        connection = "delta" if injectors.delta[injector] else "wye"
+        self.engine().command(
+            f"new load.{name} bus1={spec} phases={injectors.phases[injector]} conn={connection} "
+            f"kv={float(injectors.kv[injector])!r} kw={float(kw)!r} kvar={float(kvar)!r} {WIDE_LAW}"
+        )
+
+    def _settle(self) -> None:
+        """One solve with controls acting, at the model's own tolerance.
+
+        A tighter tolerance would do harm: the engine skips controls when a solve has not converged.
+        """
+        engine = self.engine()
+        engine.command(f"set maxiterations={self._settling.max_iterations}")
+        engine.command(f"set maxcontroliter={self._settling.max_control_iterations}")
+        controls = [name for kind in CONTROL_CLASSES for name in engine.records(kind)]
+        try:
+            converged = engine.solve()
+        except ControlLoopError as error:
+            raise NotConvergedError(
+                "the start has no solution: the control loop did not settle in "
+                f"{self._settling.max_control_iterations} iterations ({error}); check {some(controls)}",
+                iterations=self._settling.max_control_iterations,
+            ) from error
+        if not converged and controls:
+            raise NotConvergedError(
+                f"the start does not converge in {self._settling.max_iterations} iterations, so controls did not act "
+                f"({some(controls)}); check the model's loads and bases, or set its tolerance with network.commands",
+                iterations=self._settling.max_iterations,
+            )
+        engine.command("set controlmode=off")
+
+    def _freeze_generation(self) -> None:
+        """Hold generating elements at their solved kW and kvar.
+
+        Outside its own voltage band a generator's power follows the voltage, and some keep regulating with
+        controls off; a constant load of the solved power is the same state and stays.
+        """
+        if not self.operating_point.as_modelled:
+            return
+        engine, injectors = self.engine(), self.network.injectors
+        for i in np.flatnonzero(np.isin(injectors.kind.astype(str), list(GENERATING_CLASSES))):
+            engine.dss.Circuit.SetActiveElement(f"{injectors.kind[i]}.{injectors.name[i]}")
+            p_kw, q_kvar = solved_injection(engine)
+            self._add_fixed(f"hostcap_frozen_{i}", int(i), -p_kw, -q_kvar)
+            engine.command(f"disable {injectors.kind[i]}.{injectors.name[i]}")
+
+    def _solve_start(self) -> ComplexArray:
+        engine = self.engine()
+        engine.command("set controlmode=off")
+        start: ComplexArray | None = None
+        solved, iterations, change = engine.iterate(
+            start=start,
+            live=self.live_slots,
+            nominal_v=self.live_nominal_v,
+            tolerance_pu=START_GOAL_PU,
+            most=self._settling.max_iterations,
+        )
+        if not solved and not change <= START_TOLERANCE_PU:
+            raise NotConvergedError(
+                f"the start does not converge: after {iterations} iterations a live node still moves by "
+                f"{change:.3g} pu (expected <= {START_TOLERANCE_PU:g}); check the model's loads and voltage bases",
+                iterations=iterations,
+                largest_change_pu=change,
+            )
+        vector = engine.voltages().copy()
+        if not np.all(np.isfinite(vector)):
+            raise NotConvergedError("the start has no finite voltages; check the model's impedances and bases")
+        if not solved:
+            self._findings.append(
+                Finding(
+                    severity=Severity.INFO,
+                    code="start-tolerance",
+                    message=f"the start is solved to {change:.1e} pu, not to {START_GOAL_PU:g} pu",
+                )
+            )
+        return vector

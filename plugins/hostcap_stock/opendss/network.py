@@ -1,0 +1,551 @@
+"""From a read OpenDSS model to a ``Network``, by section 1 of the method."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import BoolArray, IntArray, bools, ints
+from hostcap.errors import ModelError
+from hostcap.findings import Finding, Severity, some
+from hostcap.network import (
+    LV_BELOW_KV,
+    SQRT3,
+    Buses,
+    Conductors,
+    Customers,
+    Equipment,
+    Groups,
+    Injectors,
+    Network,
+    Nodes,
+    phase_code,
+)
+from hostcap.topology import CapacityGroups, FeedingTransformer, capacity_groups, coil_nodes, live_nodes
+from hostcap_stock.opendss.customers import CustomerTable, assign_customers
+from hostcap_stock.opendss.model import Model, TransformerRecord
+from hostcap_stock.opendss.ratings import transformer_ratings
+
+BASE_MISFIT = 0.20
+"""Largest relative distance of a bus's base from the rated kV of what is connected to it."""
+
+
+@frozen(kw_only=True)
+class NetworkOptions:
+    """How ratings, neutrals and customers are read.
+
+    Attributes:
+        neutral_numbers: Node numbers that are neutrals; empty for 4 and higher.
+        unrated_default: Take the engine's 400/600 A for lines without a stated rating.
+        emergency_factor: Emergency over normal rating of lines that state no emergency rating.
+        nameplate: Transformers are rated at their stated kVA; else as the engine shows.
+        customer_table: Customers that join elements; None for one customer a load.
+    """
+
+    neutral_numbers: frozenset[int] = frozenset()
+    unrated_default: bool = False
+    emergency_factor: float = 1.5
+    nameplate: bool = True
+    customer_table: CustomerTable | None = None
+
+
+@frozen(kw_only=True, eq=False)
+class _Layout:
+    """What every later step of building needs about buses and nodes."""
+
+    lv: BoolArray = field(converter=bools)
+    live: BoolArray = field(converter=bools)
+    neutral: BoolArray = field(converter=bools)
+    reference: IntArray = field(converter=ints)
+
+
+def build_network(model: Model, *, feeder: str, options: NetworkOptions, findings: list[Finding]) -> Network:
+    """Build a network.
+
+    Args:
+        model: As read from the engine.
+        feeder: Its name in the study.
+        options: How to read ratings, neutrals and customers.
+        findings: What was noticed so far; this adds to it.
+
+    Raises:
+        ModelError: Voltage bases are missing or do not fit, or there is no LV customer.
+    """
+    neutral = _neutral(model.node_number, options.neutral_numbers)
+    live = _live(model)
+    _check_bases_present(model, live)
+    nominal_kv = model.bus_base_kv * SQRT3
+    lv = nominal_kv < LV_BELOW_KV
+    layout = _Layout(lv=lv, live=live, neutral=neutral, reference=_references(model, neutral))
+    _check_bases_fit(model, layout)
+    distribution = [t for t in model.transformers if _is_distribution(model, t, lv)]
+    groups = _groups(model, layout, distribution)
+    equipment, conductors = _conductors(model, layout, groups, distribution, options, findings)
+    injectors = _injectors(model, groups)
+    customers = assign_customers(
+        injectors=injectors,
+        bus_names=model.bus_names,
+        node_number=model.node_number,
+        node_live=live,
+        lv=lv,
+        table=options.customer_table,
+        findings=findings,
+    )
+    _require_customers(injectors, customers)
+    _note_network(model, layout, groups, customers, injectors, findings)
+    return Network(
+        feeder=feeder,
+        frequency_hz=model.frequency_hz,
+        buses=Buses(
+            name=model.bus_names,
+            nominal_kv=nominal_kv,
+            lv=lv,
+            group=groups.bus_group,
+            x=model.bus_x,
+            y=model.bus_y,
+        ),
+        nodes=Nodes(
+            bus=model.node_bus,
+            number=model.node_number,
+            nominal_v=model.bus_base_kv[model.node_bus] * 1000.0,
+            reference=layout.reference,
+            live=live,
+            neutral=neutral,
+        ),
+        equipment=equipment,
+        conductors=conductors,
+        injectors=injectors,
+        customers=customers,
+        groups=Groups(
+            id=groups.ids,
+            head_type=groups.head_types,
+            terminal=groups.terminals,
+            transformer_count=groups.transformer_counts,
+        ),
+        findings=tuple(findings),
+    )
+
+
+def _neutral(number: IntArray, stated: frozenset[int]) -> BoolArray:
+    return np.isin(number, sorted(stated)) if stated else number >= 4
+
+
+def _references(model: Model, neutral: BoolArray) -> IntArray:
+    """Phases are measured to the first neutral node of their bus, else to ground."""
+    of_bus: dict[int, int] = {}
+    for node in np.flatnonzero(neutral):
+        bus = int(model.node_bus[node])
+        if bus not in of_bus or model.node_number[node] < model.node_number[of_bus[bus]]:
+            of_bus[bus] = int(node)
+    return np.asarray(
+        [-1 if neutral[n] else of_bus.get(int(b), -1) for n, b in enumerate(model.node_bus)], dtype=np.int32
+    )
+
+
+def _live(model: Model) -> BoolArray:
+    pairs = [pair for line in model.lines for pair in line.terminals.pairs]
+    pairs += [pair for join in model.joins for pair in join.pairs]
+    for transformer in model.transformers:
+        for coil in range(transformer.phases):
+            ends: list[int] = []
+            for winding, nodes in enumerate(transformer.terminals.nodes):
+                closed = transformer.terminals.closed[winding]
+                shut = np.where(closed, nodes, -1)
+                ends.extend(coil_nodes(shut, phases=transformer.phases, delta=transformer.delta[winding])[coil])
+            touched = [node for node in ends if node >= 0]
+            pairs += [(touched[0], other) for other in touched[1:]]
+    ends_array = np.asarray(pairs, dtype=np.int32).reshape(-1, 2)
+    return live_nodes(len(model.node_names), ends_array[:, 0], ends_array[:, 1], model.source_nodes)
+
+
+# Voltage bases
+
+
+def _suggested_bases(model: Model) -> str:
+    """The ``voltage_bases_kv`` line to type: line-to-line kV of the source and of every winding."""
+    found = {round(model.source_kv, 4)}
+    for transformer in model.transformers:
+        tapped = _centre_tapped(model, transformer)
+        for place, winding in enumerate(transformer.windings):
+            single = transformer.phases == 1 and _to_ground(transformer, place)
+            factor = SQRT3 if single or (tapped and place > 0) else 1.0
+            found.add(round(winding.kv * factor, 4))
+    return f"voltage_bases_kv = {sorted(found, reverse=True)}"
+
+
+def _to_ground(transformer: TransformerRecord, winding: int) -> bool:
+    nodes = transformer.terminals.nodes[winding]
+    return not transformer.delta[winding] and bool(np.sum(nodes >= 0) < 2)
+
+
+def _check_bases_present(model: Model, live: BoolArray) -> None:
+    base = model.bus_base_kv[model.node_bus]
+    missing = live & ~(base > 0)
+    if np.any(missing):
+        buses = sorted({model.bus_names[b] for b in model.node_bus[missing]})
+        raise ModelError(
+            f"network.voltage_bases_kv: {len(buses)} buses have no voltage base ({some(buses)}); "
+            f"add to [network], and correct where needed: {_suggested_bases(model)}"
+        )
+
+
+def _to_ground_kv(kv: float, *, phases: int, ends: list[int], legs: bool) -> float:
+    """Rated kV taken to phase-to-ground by connection."""
+    if phases > 1:
+        return kv / SQRT3
+    if len(ends) < 2:
+        return kv
+    return kv / 2.0 if legs else kv / SQRT3
+
+
+def _check_bases_fit(model: Model, layout: _Layout) -> None:
+    """A base that does not fit what is connected makes every per-unit value meaningless: refuse it."""
+    legs = _leg_buses(model, layout)
+    misfits: list[str] = []
+
+    def compare(what: str, node: int, ground_kv: float) -> None:
+        bus = int(model.node_bus[node])
+        base = float(model.bus_base_kv[bus])
+        if layout.live[node] and abs(base - ground_kv) > BASE_MISFIT * ground_kv:
+            misfits.append(
+                f"bus {model.bus_names[bus]} has base {base * SQRT3:.4g} kV, "
+                f"{what} is rated for {ground_kv * SQRT3:.4g} kV"
+            )
+
+    def phases_of(nodes: IntArray) -> list[int]:
+        return [int(n) for n in nodes if n >= 0 and not layout.neutral[n]]
+
+    for transformer in model.transformers:
+        for place, winding in enumerate(transformer.windings):
+            ends = phases_of(transformer.terminals.nodes[place])
+            if ends and layout.lv[model.node_bus[ends[0]]]:
+                ground_kv = _to_ground_kv(winding.kv, phases=transformer.phases, ends=ends, legs=False)
+                compare(f"winding {place + 1} of transformer {transformer.name}", ends[0], ground_kv)
+    for injector in model.injectors:
+        ends = phases_of(injector.nodes)
+        if ends and injector.kind == "load":
+            on_legs = int(model.node_bus[ends[0]]) in legs
+            ground_kv = _to_ground_kv(injector.kv, phases=injector.phases, ends=ends, legs=on_legs)
+            compare(f"load {injector.name}", ends[0], ground_kv)
+    if misfits:
+        raise ModelError(
+            f"network.voltage_bases_kv: {len(misfits)} rated voltages are more than 20 % off their bus's base, first: "
+            f"{misfits[0]}; add to [network], and correct where needed: {_suggested_bases(model)}"
+        )
+
+
+def _centre_tapped(model: Model, transformer: TransformerRecord) -> bool:
+    """One phase, three windings, windings 2 and 3 on one bus sharing one node (ground included)."""
+    if transformer.phases != 1 or len(transformer.windings) != 3:
+        return False
+    if _winding_bus(model, transformer, 1) != _winding_bus(model, transformer, 2):
+        return False
+    second, third = (set(map(int, transformer.terminals.nodes[w][:2])) for w in (1, 2))
+    return len(second & third) == 1 and len(second | third) > 1
+
+
+def _leg_buses(model: Model, layout: _Layout) -> set[int]:
+    """Buses below centre-tapped units: a load between two of their phases sees twice the leg's voltage."""
+    from hostcap.topology import components
+
+    left, right = _lv_joins(model, layout.lv)
+    label = components(layout.lv.size, left, right)
+    tapped = {
+        int(label[model.node_bus[n]])
+        for t in model.transformers
+        if _centre_tapped(model, t)
+        for n in t.terminals.nodes[1]
+        if n >= 0 and layout.lv[model.node_bus[n]]
+    }
+    return {bus for bus in range(layout.lv.size) if int(label[bus]) in tapped}
+
+
+# Groups
+
+
+def _winding_bus(model: Model, transformer: TransformerRecord, winding: int) -> int:
+    nodes = transformer.terminals.nodes[winding]
+    touched = nodes[nodes >= 0]
+    return int(model.node_bus[touched[0]]) if touched.size else -1
+
+
+def _is_distribution(model: Model, transformer: TransformerRecord, lv: BoolArray) -> bool:
+    buses = [_winding_bus(model, transformer, w) for w in range(len(transformer.windings))]
+    levels = {bool(lv[bus]) for bus in buses if bus >= 0}
+    return levels == {True, False}
+
+
+def _lv_joins(model: Model, lv: BoolArray) -> tuple[IntArray, IntArray]:
+    """Bus pairs joined at LV by lines, reactors, series capacitors and LV/LV transformers."""
+    pairs: list[tuple[int, int]] = []
+    for terminals in [*(line.terminals for line in model.lines), *model.joins]:
+        if terminals.joined:
+            ends = [nodes[nodes >= 0] for nodes in terminals.nodes[:2]]
+            if all(end.size for end in ends):
+                pairs.append((int(model.node_bus[ends[0][0]]), int(model.node_bus[ends[1][0]])))
+    for transformer in model.transformers:
+        buses = [_winding_bus(model, transformer, w) for w in range(len(transformer.windings))]
+        if all(bus >= 0 and lv[bus] for bus in buses):
+            pairs += [(buses[0], other) for other in buses[1:]]
+    array = np.asarray([(a, b) for a, b in pairs if lv[a] and lv[b]], dtype=np.int32).reshape(-1, 2)
+    return array[:, 0], array[:, 1]
+
+
+def _groups(model: Model, layout: _Layout, distribution: list[TransformerRecord]) -> CapacityGroups:
+    feeding = []
+    for transformer in distribution:
+        buses = [(_winding_bus(model, transformer, w), w + 1) for w in range(len(transformer.windings))]
+        below = [(bus, winding) for bus, winding in buses if bus >= 0 and layout.lv[bus]]
+        feeding.append(
+            FeedingTransformer(
+                name=transformer.name,
+                lv_buses=tuple(b for b, _ in below),
+                lv_windings=tuple(w for _, w in below),
+            )
+        )
+    wanted = np.zeros(layout.lv.size, dtype=bool)
+    wanted[model.node_bus[layout.live]] = True
+    for injector in model.injectors:
+        wanted[model.node_bus[injector.nodes[injector.nodes >= 0]]] = True
+    left, right = _lv_joins(model, layout.lv)
+    return capacity_groups(
+        lv=layout.lv, left=left, right=right, transformers=feeding, source_name=model.source_name, wanted=wanted
+    )
+
+
+# Conductors
+
+
+class _Rows:
+    """Conductor columns, filled equipment by equipment."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[object]] = defaultdict(list)
+
+    def add(self, **values: object) -> None:
+        for name, value in values.items():
+            self.columns[name].append(value)
+
+
+def _conductors(
+    model: Model,
+    layout: _Layout,
+    groups: CapacityGroups,
+    distribution: list[TransformerRecord],
+    options: NetworkOptions,
+    findings: list[Finding],
+) -> tuple[Equipment, Conductors]:
+    rows = _Rows()
+    names: list[str] = []
+    kinds: list[str] = []
+    equipment_group: list[int] = []
+
+    def watched(node: int) -> bool:
+        return node >= 0 and bool(layout.live[node]) and not layout.neutral[node]
+
+    def letter(node: int) -> str:
+        return phase_code([int(model.node_number[node])]) if node >= 0 and not layout.neutral[node] else ""
+
+    unrated: list[str] = []
+    derived: list[str] = []
+    for line in model.lines:
+        normal, emergency = line.rating.normal_a, line.rating.emergency_a
+        if not options.unrated_default:
+            if not line.rating.normal_stated:
+                unrated.append(line.name)
+                normal = np.nan
+            if not line.rating.emergency_stated:
+                emergency = normal * options.emergency_factor
+                if line.rating.normal_stated:
+                    derived.append(line.name)
+        first = [int(n) for n in line.terminals.nodes[0] if n >= 0]
+        for terminal, nodes in enumerate(line.terminals.nodes, start=1):
+            for node in map(int, nodes):
+                rows.add(
+                    equipment=len(names),
+                    terminal=terminal,
+                    node=node,
+                    phase=letter(node),
+                    lv=bool(layout.lv[model.node_bus[node if node >= 0 else first[0]]]) if first else False,
+                    watched=watched(node),
+                    normal_a=normal if normal > 0 else np.nan,
+                    emergency_a=emergency if emergency > 0 else np.nan,
+                )
+        names.append(line.name)
+        kinds.append("Line")
+        equipment_group.append(int(groups.bus_group[model.node_bus[first[0]]]) if first else 0)
+    of_distribution = {t.name: int(g) for t, g in zip(distribution, groups.transformer_group, strict=True)}
+    for transformer in model.transformers:
+        ratings = transformer_ratings(
+            transformer.phases,
+            list(transformer.windings),
+            centre_tapped=_centre_tapped(model, transformer)
+            and all(layout.lv[_winding_bus(model, transformer, w)] for w in (1, 2)),
+            normal_a=transformer.normal_a,
+            emergency_a=transformer.emergency_a,
+            nameplate=options.nameplate,
+        )
+        for place, nodes in enumerate(transformer.terminals.nodes):
+            bus = _winding_bus(model, transformer, place)
+            ends = [int(n) for n in nodes if watched(int(n))]
+            coil = transformer.phases == 1 and len(ends) == 2
+            normal, emergency = ratings[place]
+            for node in map(int, nodes):
+                phase = "".join(sorted(letter(n) for n in ends)) if coil and node in ends else letter(node)
+                rows.add(
+                    equipment=len(names),
+                    terminal=place + 1,
+                    node=node,
+                    phase=phase,
+                    lv=bus >= 0 and bool(layout.lv[bus]),
+                    # One current flows through a coil between two phases: it is watched once.
+                    watched=watched(node) and not (coil and node != ends[0]),
+                    normal_a=normal if normal > 0 else np.nan,
+                    emergency_a=emergency if emergency > 0 else np.nan,
+                )
+        names.append(transformer.name)
+        kinds.append("Transformer")
+        bus = _winding_bus(model, transformer, 0)
+        own = int(groups.bus_group[bus]) if bus >= 0 else 0
+        equipment_group.append(of_distribution.get(transformer.name, own))
+    _note_ratings(unrated, derived, len(model.lines), options, findings)
+    columns = rows.columns
+    return (
+        Equipment(name=names, kind=kinds, group=equipment_group),
+        Conductors(
+            equipment=columns["equipment"],
+            terminal=columns["terminal"],
+            node=columns["node"],
+            phase=[str(p) for p in columns["phase"]],
+            lv=columns["lv"],
+            watched=columns["watched"],
+            normal_a=columns["normal_a"],
+            emergency_a=columns["emergency_a"],
+        ),
+    )
+
+
+# Injectors and customers
+
+
+def _injectors(model: Model, groups: CapacityGroups) -> Injectors:
+    records = model.injectors
+    counts = [r.nodes.size for r in records]
+    bus = np.asarray([model.node_bus[r.nodes[r.nodes >= 0][0]] for r in records], dtype=np.int32)
+    return Injectors(
+        name=[r.name for r in records],
+        kind=[r.kind for r in records],
+        bus=bus,
+        group=groups.bus_group[bus],
+        phases=[r.phases for r in records],
+        delta=[r.delta for r in records],
+        kv=[r.kv for r in records],
+        terminal_ptr=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        terminal_node=np.concatenate([r.nodes for r in records]) if records else [],
+        load_kw=[r.load_kw for r in records],
+        load_kvar=[r.load_kvar for r in records],
+        generation_kw=[r.generation_kw for r in records],
+        generation_kvar=[r.generation_kvar for r in records],
+    )
+
+
+def _require_customers(injectors: Injectors, customers: Customers) -> None:
+    if np.any(customers.grows) or np.any(injectors.kind[customers.element] == "load"):
+        return
+    loads = [str(n) for n in injectors.name[injectors.kind == "load"]]
+    found = f"found {len(loads)} HV loads: {some(loads)}" if loads else "found no load at all"
+    raise ModelError(
+        f"the feeder has no LV customer (a load at a bus below 1 kV line-to-line); {found}; "
+        "check voltage_bases_kv, or use a model that holds the LV networks"
+    )
+
+
+# Findings
+
+
+def _note_ratings(
+    unrated: list[str], derived: list[str], lines: int, options: NetworkOptions, findings: list[Finding]
+) -> None:
+    if options.unrated_default:
+        return
+    if unrated:
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="unrated-lines",
+                element=some(unrated),
+                count=len(unrated),
+                message=f"{len(unrated)} of {lines} lines state no normal rating and are not watched by thermal "
+                'limits; state normamps, or set network.unrated = "engine-default"',
+            )
+        )
+    if derived:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="emergency-ratings-derived",
+                element=some(derived),
+                count=len(derived),
+                message=f"{len(derived)} lines state no emergency rating; "
+                f"{options.emergency_factor:g} x normal is used where emergency ratings are asked for",
+            )
+        )
+
+
+def _note_network(
+    model: Model,
+    layout: _Layout,
+    groups: CapacityGroups,
+    customers: Customers,
+    injectors: Injectors,
+    findings: list[Finding],
+) -> None:
+    dead = np.flatnonzero(~layout.live)
+    if dead.size:
+        listed = [model.node_names[n] for n in dead]
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="dead-nodes",
+                element=some(listed),
+                count=int(dead.size),
+                message=f"{dead.size} nodes are joined to no source; they are left out of limits and convergence",
+            )
+        )
+    off = np.flatnonzero(~customers.live)
+    if off.size:
+        chosen = np.isin(customers.of_element, off)
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="customers-on-dead-nodes",
+                element=some([str(c) for c in customers.id[off]]),
+                count=int(off.size),
+                kw=float(np.sum(injectors.load_kw[customers.element[chosen]])),
+                message=f"{off.size} customers hang on dead nodes; they are not counted and do not grow: connect them",
+            )
+        )
+    several: Mapping[str, int] = {i: n for i, n in zip(groups.ids, groups.transformer_counts, strict=True) if n > 1}
+    if several:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="group-fed-by-several-transformers",
+                element=some(list(several)),
+                count=len(several),
+                message=f"{len(several)} groups are fed by more than one transformer (banks or meshed LV)",
+            )
+        )
+    if model.unknown_elements:
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="elements-left-as-modelled",
+                element=some(model.unknown_elements),
+                count=len(model.unknown_elements),
+                message="elements that are neither load nor generator, PV or storage act as the engine has them",
+            )
+        )

@@ -1,0 +1,82 @@
+"""Writers of tables: ``parquet`` and ``csv``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from hostcap.errors import OutputError
+from hostcap.tables import Chunk, Table
+
+
+@frozen(kw_only=True)
+class ParquetConfig:
+    """One Parquet file a table, scenario, feeder and year; there is nothing to set."""
+
+
+@frozen(kw_only=True)
+class CsvConfig:
+    """One CSV file a table, scenario, feeder and year; there is nothing to set."""
+
+
+def _parquet(table: Table, path: Path) -> None:
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(table.to_arrow(), path)
+
+
+def _csv(table: Table, path: Path) -> None:
+    import pyarrow.csv
+
+    pyarrow.csv.write_csv(table.to_arrow(), path)
+
+
+def chunk_path(folder: Path, table: Table, chunk: Chunk, ending: str) -> Path:
+    """``<folder>/<table>/<scenario>/<feeder>/<year>.<ending>``."""
+    return folder / table.name / chunk.scenario / chunk.feeder / f"{chunk.year}.{ending}"
+
+
+def _write_whole(folder: Path, chunk: Chunk, ending: str, write: Callable[[Table, Path], None]) -> None:
+    """Write every table beside its place, then move all there: a chunk appears whole or not at all."""
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for table in chunk.tables:
+            final = chunk_path(folder, table, chunk, ending)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            beside = final.with_name(f".{final.name}.{os.getpid()}.part")
+            moves.append((beside, final))
+            write(table, beside)
+        for beside, final in moves:
+            beside.replace(final)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write results: {error.strerror or error}") from error
+    finally:
+        for beside, _ in moves:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+
+@frozen(kw_only=True)
+class ParquetWriter:
+    """Parquet with units, keys and limits in the schema's metadata."""
+
+    config: ParquetConfig = ParquetConfig()
+
+    def write(self, folder: Path, chunk: Chunk) -> None:
+        """Write one chunk, whole or not at all."""
+        _write_whole(folder, chunk, "parquet", _parquet)
+
+
+@frozen(kw_only=True)
+class CsvWriter:
+    """CSV with a header line; units and keys are in docs/reference/tables.md."""
+
+    config: CsvConfig = CsvConfig()
+
+    def write(self, folder: Path, chunk: Chunk) -> None:
+        """Write one chunk, whole or not at all."""
+        _write_whole(folder, chunk, "csv", _csv)
