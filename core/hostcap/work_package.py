@@ -38,6 +38,8 @@ NAMESPACE = uuid.UUID("6f0f4f5e-3b0a-5d0e-9a53-2f1f3a2f7d11")
 """Namespace of work package ids; a constant of hostcap."""
 RUN_FILE = "hostcap-run.json"
 """What marks a results folder and says which study it holds."""
+FEEDER_FAILED = "feeder-failed"
+"""Code of the finding that says why a feeder has no results."""
 _ENGINES = ("hostcap", "opendssdirect.py", "dss_python_backend", "numpy", "scipy")
 
 
@@ -335,7 +337,7 @@ def _job(
 
 def _failure_findings(feeder: str, error: HostcapError, network: Network | None) -> list[Finding]:
     return [
-        Finding(severity=Severity.ERROR, code="feeder-failed", element=feeder, message=" ".join(str(error).split())),
+        Finding(severity=Severity.ERROR, code=FEEDER_FAILED, element=feeder, message=" ".join(str(error).split())),
         *(network.findings if network is not None else ()),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
 from pathlib import Path
@@ -66,6 +67,7 @@ class Config:
     either: int | str = field(default=0, metadata=about("A number or a name"))
     law: Law = field(default=Law(), metadata=about("Voltage law"))
     laws: tuple[Law, ...] = field(default=(), metadata=about("More laws"))
+    tables: list[dict[str, int]] = field(factory=lambda: [{"a": 1}], metadata=about("Tables"))
     extra: Path | None = field(default=None, metadata=about("Another file"))
 
 
@@ -244,10 +246,9 @@ def test_converters_run_and_their_errors_are_findings() -> None:
             raise ValueError("must not be empty")
         return value.strip()
 
-    @frozen(kw_only=True)
-    class Tidies:
-        name: str = field(converter=attrs.Converter(tidy, takes_self=True, takes_field=True))
-
+    # Made at run time, as mypy knows converters only that are plain functions.
+    tidier: Any = attrs.Converter(tidy, takes_self=True, takes_field=True)
+    Tidies: Any = attrs.make_class("Tidies", {"name": attrs.field(converter=tidier, type=str)}, frozen=True)  # noqa: N806
     assert structure({"name": " a "}, Tidies, folder=FOLDER).name == "a"
     assert findings(Tidies, name="") == ["network.name: must not be empty"]
 
@@ -285,9 +286,8 @@ def test_an_author_who_uses_a_type_that_no_file_can_hold_is_told() -> None:
     ],
 )
 def test_a_validator_says_what_is_due_and_what_it_got(check: Any, value: Any, message: str) -> None:
-    with pytest.raises(ValueError, match="") as caught:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         check(None, None, value)
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("check", [finite, positive, non_negative, between(0, 1), one_of("a"), not_empty, unique])
@@ -326,7 +326,7 @@ def test_a_relative_path_that_is_a_default_is_resolved_too() -> None:
 
     config = structure({}, Defaults, folder=FOLDER)
     assert (config.one, config.many) == (FOLDER / "one.csv", (FOLDER / "two.csv",))
-    assert unstructure(config, FOLDER) == {"one": "one.csv", "many": ("two.csv",)}
+    assert unstructure(config, FOLDER) == {"one": "one.csv", "many": ["two.csv"]}
 
 
 def test_the_way_back_gives_plain_values_in_class_order_and_leaves_out_what_is_none() -> None:
@@ -373,6 +373,7 @@ def test_a_config_class_describes_itself() -> None:
         "weights": ("table of number", "{}"),
         "either": ("integer or text", "0"),
         "laws": ("list of table", "[]"),
+        "tables": ("list of table of integer", "[{a = 1}]"),
         "extra": ("path", ""),
     }
 
@@ -411,7 +412,7 @@ def test_a_path_that_is_no_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_toml(tmp_path)
     assert str(caught.value) == f"{tmp_path}: is a folder; name the study file in it"
-    with pytest.raises(ConfigError, match="cannot be read|no such file"):
+    with pytest.raises(ConfigError, match=r"cannot be read|no such file"):
         read_toml(Path("a\0b"))
 
 

@@ -26,7 +26,7 @@ class Empty:
 
 
 def solver(name: str) -> SolverPlugin[Any]:
-    return SolverPlugin(name=name, summary=f"Solver {name}", config=Empty, make=lambda config: config)  # type: ignore[arg-type,return-value]
+    return SolverPlugin(name=name, summary=f"Solver {name}", config=Empty, make=lambda config: config)
 
 
 def offering(*names: str) -> object:
@@ -97,7 +97,9 @@ def test_an_unknown_name_with_nothing_near_lists_the_installed_ones() -> None:
 
 
 def test_an_unknown_kind_is_answered_with_the_nearest_kind() -> None:
-    with pytest.raises(UnknownPluginError, match="no kind named 'solvrs'; did you mean 'solvers'[?] kinds: networks, "):
+    with pytest.raises(
+        UnknownPluginError, match=r"no kind named 'solvrs'; did you mean 'solvers'[?] kinds: networks, "
+    ):
         Registry().get("solvrs", "opendss")
 
 
@@ -105,7 +107,7 @@ def test_the_listing_follows_kinds_and_names() -> None:
     class Writers:
         @hookimpl
         def hostcap_writers(self) -> list[WriterPlugin[Any]]:
-            return [WriterPlugin(name="csv", summary="Text", config=Empty, make=lambda config: config)]  # type: ignore[arg-type,return-value]
+            return [WriterPlugin(name="csv", summary="Text", config=Empty, make=lambda config: config)]
 
     rows = Registry.of(Writers(), offering("b", "a"), distribution="mine 1.0").list()
     assert [(row.kind, row.name, row.summary, row.distribution, row.state) for row in rows] == [
@@ -306,7 +308,7 @@ def test_an_entry_point_that_fails_to_import_does_not_stop_the_others(installed:
 
 def test_several_failures_are_chained_as_a_group(installed: Callable[..., None]) -> None:
     installed("bad-dist", "0.3", {"a": "cfg_a", "b": "cfg_b"}, cfg_a="import no_such", cfg_b="raise SystemExit(3)")
-    with pytest.raises(UnknownPluginError, match="failed to load: a .*; b .*SystemExit: 3") as caught:
+    with pytest.raises(UnknownPluginError, match=r"failed to load: a .*; b .*SystemExit: 3") as caught:
         Registry.from_entry_points("hostcap-test").get("solver", "x")
     assert isinstance(caught.value.__cause__, ExceptionGroup)
     assert [type(error) for error in caught.value.__cause__.exceptions] == [PluginLoadError, PluginLoadError]
@@ -334,7 +336,12 @@ def test_every_entry_point_is_loaded_once(installed: Callable[..., None], monkey
     installed("good-dist", "1.2", {"good": "cfg_good"}, cfg_good=GOOD)
     loaded = []
     load = EntryPoint.load
-    monkeypatch.setattr(EntryPoint, "load", lambda point: loaded.append(point.name) or load(point))
+
+    def counted(point: EntryPoint) -> Any:
+        loaded.append(point.name)
+        return load(point)
+
+    monkeypatch.setattr(EntryPoint, "load", counted)
     registry = Registry.from_entry_points("hostcap-test")
     registry.list()
     registry.get("solver", "good")

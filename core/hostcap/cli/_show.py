@@ -13,6 +13,7 @@ import numpy as np
 from hostcap.errors import ConfigError, HostcapError, PluginError, StoppedError
 from hostcap.plugins.kinds import Progress
 from hostcap.tables import Column, Table
+from hostcap.work_package import FEEDER_FAILED
 
 FAILED, REFUSED, FEEDERS_FAILED, INTERRUPTED = 1, 2, 3, 130
 """Exit codes; docs/reference/command-line.md explains them."""
@@ -73,8 +74,10 @@ def show_results_table(table: Table, *, leave_out: Sequence[str] = ()) -> None:
 
 
 def show_findings(table: Table) -> None:
-    """Findings, worst first, one paragraph each."""
+    """Findings, worst first, a line each; why a feeder failed is said on standard error instead."""
     for row in table.rows():
+        if row["code"] == FEEDER_FAILED:
+            continue
         kw = "" if np.isnan(row["kw"]) else f", {row['kw']:.6g} kW"
         where = f" [{row['element']}{kw}]" if row["element"] else ""
         click.secho(

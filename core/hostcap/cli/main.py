@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -54,7 +55,7 @@ def run_command(study: Path, out: Path | None, overrides: tuple[str, ...]) -> No
             results = run(work_package, out=folder, progress=progress)
         show_run(work_package, results)
         click.echo(f"results: {folder}")
-        _end(results)
+        _end(results.failed)
 
 
 @main.command(name="check")
@@ -72,8 +73,7 @@ def check_command(study: Path, overrides: tuple[str, ...]) -> None:
             show_table(("what", "value"), [(name, value) for name, value in preview.facts])
             click.echo()
         show_findings(report.findings)
-        if report.failed:
-            raise SystemExit(FEEDERS_FAILED)
+        _end(report.failed)
 
 
 @main.command()
@@ -109,7 +109,7 @@ def demo(out: Path | None) -> None:
         if folder is not None:
             click.echo(f"results: {folder}")
             click.echo(f"study file to start from: {study}")
-        _end(found)
+        _end(found.failed)
 
 
 def show_run(work_package: WorkPackage, results: Results) -> None:
@@ -130,13 +130,16 @@ def _show_summary(found: Results) -> None:
     show_table(("run", ""), rows)
     click.echo()
     show_table(("table", "rows", "meaning"), [(n, str(len(found[n])), found[n].schema.meaning) for n in found.names])
-    for feeder, message in found.failed.items():
+    _say_failed(found.failed)
+
+
+def _say_failed(failed: Mapping[str, str]) -> None:
+    for feeder, message in failed.items():
         click.echo(f"error: {feeder}: {' '.join(message.split())}", err=True)
 
 
-def _end(results: Results) -> None:
+def _end(failed: Mapping[str, str]) -> None:
     """Exit code 3 where a feeder failed; the errors name it."""
-    for feeder, message in results.failed.items():
-        click.echo(f"error: {feeder}: {' '.join(message.split())}", err=True)
-    if results.failed:
+    _say_failed(failed)
+    if failed:
         raise SystemExit(FEEDERS_FAILED)

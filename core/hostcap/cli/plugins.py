@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import click
 
-from hostcap.cli._show import show_table
+from hostcap.cli._show import errors_in_one_line, show_table
 from hostcap.config.describe import describe
-from hostcap.errors import HostcapError
 from hostcap.plugins.kinds import StudyPlugin
 from hostcap.plugins.registry import Registry, default_registry
-
-
-class _Refused(click.ClickException):
-    """An error of the user's, in one line."""
-
-    exit_code = 2
 
 
 @click.group(invoke_without_command=True)
@@ -33,11 +26,9 @@ def plugins(context: click.Context) -> None:
 def show(context: click.Context, kind: str, name: str) -> None:
     """Show the settings of plugin NAME of KIND, such as: solver opendss."""
     registry = _registry(context)
-    try:
+    with errors_in_one_line():
         record = registry.get(kind, name)
         rows = describe(record.config)
-    except HostcapError as error:
-        raise _Refused(str(error)) from error
     click.echo(f"{record.name}: {record.summary} ({record.kind}, {registry.distribution(record)})")
     if record.capabilities:
         click.echo(f"capabilities: {', '.join(sorted(record.capabilities))}")

@@ -71,5 +71,6 @@ def _toml(value: Any) -> str:
     class Holder:
         value: Any
 
-    text: str = tomlkit.item(unstructure(Holder(value), Path())["value"]).as_string()
-    return text
+    inline = tomlkit.array()  # within a list a table is written on one line
+    inline.append(unstructure(Holder(value), Path())["value"])
+    return inline.as_string()[1:-1]

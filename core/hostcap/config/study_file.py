@@ -92,7 +92,8 @@ class _Reader:
                 parts[table] = part
         for key in data:
             if key not in _TABLES and key not in ("name", "scope"):
-                hint = did_you_mean(key, ("name", "scope", *_TABLES))
+                known = ("name", "scope", *_TABLES)
+                hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
                 self.problems.append(f"{key_text(key)}: unknown key{hint}")
         network = parts.get("network")
         if scope and isinstance(network, Part):

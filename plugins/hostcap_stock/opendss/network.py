@@ -31,6 +31,8 @@ from hostcap_stock.opendss.ratings import transformer_ratings
 
 BASE_MISFIT = 0.20
 """Largest relative distance of a bus's base from the rated kV of what is connected to it."""
+BASE_NEARNESS = 0.06
+"""Rated voltages this close are one level in the bases that a message suggests."""
 
 
 @frozen(kw_only=True)
@@ -79,7 +81,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
     _check_bases_present(model, live)
     nominal_kv = model.bus_base_kv * SQRT3
     lv = nominal_kv < LV_BELOW_KV
-    layout = _Layout(lv=lv, live=live, neutral=neutral, reference=_references(model, neutral))
+    layout = _Layout(lv=lv, live=live, neutral=neutral, reference=_references(model, neutral & live))
     _check_bases_fit(model, layout)
     distribution = [t for t in model.transformers if _is_distribution(model, t, lv)]
     groups = _groups(model, layout, distribution)
@@ -134,7 +136,7 @@ def _neutral(number: IntArray, stated: frozenset[int]) -> BoolArray:
 
 
 def _references(model: Model, neutral: BoolArray) -> IntArray:
-    """Phases are measured to the first neutral node of their bus, else to ground."""
+    """Phases are measured to the first live neutral node of their bus, else to ground."""
     of_bus: dict[int, int] = {}
     for node in np.flatnonzero(neutral):
         bus = int(model.node_bus[node])
@@ -173,7 +175,11 @@ def _suggested_bases(model: Model) -> str:
             single = transformer.phases == 1 and _to_ground(transformer, place)
             factor = SQRT3 if single or (tapped and place > 0) else 1.0
             found.add(round(winding.kv * factor, 4))
-    return f"voltage_bases_kv = {sorted(found, reverse=True)}"
+    kept: list[float] = []
+    for kv in sorted(found, reverse=True):
+        if not kept or kv < kept[-1] * (1.0 - BASE_NEARNESS):
+            kept.append(kv)
+    return f"voltage_bases_kv = {kept}"
 
 
 def _to_ground(transformer: TransformerRecord, winding: int) -> bool:

@@ -23,7 +23,9 @@ odd = pytest.importorskip("opendssdirect")
 
 Complex = npt.NDArray[np.complex128]
 
-NETWORKS = Path(os.environ.get("HOSTCAP_NETWORKS", "/work/shared/data/networks"))
+NETWORKS = Path(
+    os.environ.get("HOSTCAP_NETWORKS", Path(__file__).resolve().parents[4] / "shared" / "data" / "networks")
+)
 CRE21 = NETWORKS / "au-cre21-mvlv/Network-CRE21/Master.txt"
 LOWER_CASE_KEYS = 0x80  # DSSJSONFlags.LowercaseKeys
 AVOID_FULL_RECALC = 2  # SetterFlags.AvoidFullRecalc
@@ -718,7 +720,6 @@ def test_the_voltage_of_a_floating_node_is_an_accident_of_rounding(dss: Any) -> 
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not CRE21.exists(), reason="needs the shared networks")
 def test_floating_nodes_keep_cre21_from_converging_while_its_live_nodes_stand_still(
     dss: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
