@@ -71,7 +71,7 @@ def tables_page() -> str:
         "",
         "# Tables of results",
         "",
-        "The `lv-headroom` study keeps every table below, for each feeder. The writers put them at"
+        "A headroom run keeps every table below, for each feeder. The writers put them at"
         " `<results>/<table>/<scenario>/<feeder>/<year>.parquet` (or `.csv`).",
         "Signs and units follow the [conventions](conventions.md); what the numbers mean is in the"
         " [headroom method](../explanation/headroom-method.md).",
@@ -163,7 +163,7 @@ def plugins_page(registry: Registry) -> str:
         "",
         "# Plugins and their settings",
         "",
-        "The keys of a study file, table by table. `plugin = \"...\"` picks the plugin of a table; its other keys are"
+        'The keys of a study file, table by table. `plugin = "..."` picks the plugin of a table; its other keys are'
         " that plugin's own. `hostcap plugins` lists what is installed, plugins of others included, and"
         " `hostcap plugins show KIND NAME` prints one of the tables below.",
         "",
@@ -202,9 +202,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the reference pages that come from the code.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a page is stale")
     check: bool = parser.parse_args().check
-    stale = [
-        path for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
+    stale = [path for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if check:
             sys.stderr.write(f"{path}: is stale; run python docs/generate_reference.py\n")

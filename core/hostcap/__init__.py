@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hostcap.errors import HostcapError
+    from hostcap.results_folder import read_results
+    from hostcap.running import check, run
     from hostcap.tables import Results, Table
-    from hostcap.work_package import WorkPackage, read_results, run
+    from hostcap.work_package import WorkPackage
 
-__all__ = ["HostcapError", "Results", "Table", "WorkPackage", "read_results", "run"]
+__all__ = ["HostcapError", "Results", "Table", "WorkPackage", "check", "read_results", "run"]
 _ROOMS = {
     "HostcapError": "errors",
     "Results": "tables",
     "Table": "tables",
     "WorkPackage": "work_package",
-    "read_results": "work_package",
-    "run": "work_package",
+    "check": "running",
+    "read_results": "results_folder",
+    "run": "running",
 }
 
 

@@ -44,6 +44,18 @@ class ModelError(HostcapError, ValueError):
     """The network model cannot be used as it is: missing, unreadable, inconsistent."""
 
 
+class MissingBasesError(ModelError):
+    """Buses of the model have no voltage base, and the study gives none.
+
+    Attributes:
+        suggested: Line-to-line bases that the model's source and transformers speak for, kV.
+    """
+
+    def __init__(self, message: str, *, suggested: Sequence[float] = ()) -> None:
+        super().__init__(message)
+        self.suggested = tuple(suggested)
+
+
 class NotConvergedError(HostcapError, ArithmeticError):
     """The start of a study has no solution, so nothing can be said about the feeder.
 

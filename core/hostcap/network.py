@@ -16,10 +16,12 @@ from attrs import field, frozen
 
 from hostcap._arrays import (
     BoolArray,
+    ComplexArray,
     FloatArray,
     IntArray,
     NameArray,
     bools,
+    complexes,
     floats,
     ints,
     names,
@@ -220,6 +222,45 @@ class Groups(_ByContent):
         return int(self.id.size)
 
 
+@frozen(kw_only=True, eq=False)
+class Regulators(_ByContent):
+    """Tap-changer controls, which are frozen at the start: what they sense, and the band they would keep it in.
+
+    Attributes:
+        name: Name of the control, shape (regulator,).
+        node: Node that it senses.
+        return_node: Node that it senses against; -1 is ground.
+        conductor: Conductor whose current compensates for the line drop; -1 where none does.
+        pt_ratio: Volts of the node for one volt of the control.
+        ct_primary_a: Amps of the conductor at which the compensation is ``compensation_v``.
+        compensation_v: Complex drop at that current, V of the control.
+        low_v, high_v: Edges of the band, V of the control.
+    """
+
+    name: NameArray = field(converter=names, factory=list)
+    node: IntArray = field(converter=ints, factory=list)
+    return_node: IntArray = field(converter=ints, factory=list)
+    conductor: IntArray = field(converter=ints, factory=list)
+    pt_ratio: FloatArray = field(converter=floats, factory=list)
+    ct_primary_a: FloatArray = field(converter=floats, factory=list)
+    compensation_v: ComplexArray = field(converter=complexes, factory=list)
+    low_v: FloatArray = field(converter=floats, factory=list)
+    high_v: FloatArray = field(converter=floats, factory=list)
+
+    def sensed_v(self, node_v: ComplexArray, conductor_a: ComplexArray) -> FloatArray:
+        """What each control senses in one state, V of the control, shape (regulator,).
+
+        Args:
+            node_v: Node voltages, V, shape (node,).
+            conductor_a: Currents into the equipment, A, shape (conductor,).
+        """
+        back = np.where(self.return_node >= 0, node_v[self.return_node], 0.0)
+        own = (node_v[self.node] - back) / self.pt_ratio
+        amps = np.where(self.conductor >= 0, conductor_a[self.conductor], 0.0)
+        # The current counts into the equipment, so that the drop towards the load is added.
+        return np.asarray(np.abs(own + self.compensation_v * amps / self.ct_primary_a))
+
+
 @frozen(kw_only=True)
 class Origin:
     """Where a network came from, enough for a worker to open the engine again.
@@ -255,6 +296,7 @@ class Network(_ByContent):
     injectors: Injectors
     customers: Customers
     groups: Groups
+    regulators: Regulators = field(factory=Regulators)
     findings: tuple[Finding, ...] = ()
     origin: Origin | None = field(default=None, eq=False)
 

@@ -12,6 +12,7 @@ from hostcap._arrays import BoolArray, IntArray, bools, ints
 from hostcap.findings import Finding
 from hostcap.growth import Growth
 from hostcap.limits import Extremes, LimitSet, Violations
+from hostcap.linear import LinearNetwork
 from hostcap.network import Network, _ByContent
 from hostcap.operating_point import OperatingPoint
 from hostcap.solution import Solution
@@ -116,6 +117,14 @@ class FrozenNetwork(Protocol):
         """The engine at the start, for a solver that asks for this capability."""
         ...
 
+    def linear(self) -> LinearNetwork:
+        """The start as arrays, for a solver that asks for the capability ``linearise``.
+
+        Raises:
+            ModelError: Something injects that has no linear form, by name.
+        """
+        ...
+
     def close(self) -> None:
         """Give the engine back."""
         ...
@@ -134,6 +143,7 @@ class Solver(Protocol):
         laws: Voltage laws of growth that it can model.
         needs: Capabilities that it asks a frozen network for.
         settling: How long the start's controlled solve may take.
+        states_at_once: How many states one call of its plans solves best; 1 where batches gain nothing.
     """
 
     @property
@@ -149,6 +159,11 @@ class Solver(Protocol):
     @property
     def settling(self) -> Settling:
         """How long the start's controlled solve may take."""
+        ...
+
+    @property
+    def states_at_once(self) -> int:
+        """How many states one call of its plans solves best."""
         ...
 
     def plan(self, frozen: FrozenNetwork, growth: Growth, limits: LimitSet) -> Plan:

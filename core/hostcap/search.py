@@ -2,6 +2,11 @@
 
 Levels are integers. The contract is section 5 of docs/explanation/headroom-method.md: every open scope grows by
 one step at a time; a scope with a broken limit of its own is locked one step below and stays there.
+
+Linear stepping solves a state, applies the rules, and goes on. The speculative walk solves a window of states at once
+under a guess of who locks when, and applies the same rules to those states alone whose levels turn out to be the
+linear ones; the rest is solved again under a better guess. It is linear stepping by construction: no monotonicity is
+assumed, and linear stepping is its window of one.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from enum import StrEnum
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray, bools, floats, ints
 from hostcap.errors import NotConvergedError
@@ -79,6 +85,9 @@ class SearchResult(_ByContent):
         hv_seen: Steps at which limits of the feeder were broken although they do not stop, with levels.
         near_tie_margin: Smallest |margin| of a value that decided a scope, shape (scope,); nan where none.
         states: States solved.
+        rounds: Batches they were solved in.
+        trail_step: Some of the steps, evenly spread, int32, shape (kept,).
+        trail_margin: Smallest margin of each group at them, group 0 = feeder, shape (kept, scope + 1).
     """
 
     level: IntArray = field(converter=ints)
@@ -95,6 +104,9 @@ class SearchResult(_ByContent):
     hv_seen: tuple[HvViolationSeen, ...]
     near_tie_margin: FloatArray = field(converter=floats)
     states: int
+    rounds: int
+    trail_step: IntArray = field(converter=ints)
+    trail_margin: FloatArray = field(converter=floats)
 
     @property
     def near_tie(self) -> BoolArray:
@@ -106,12 +118,25 @@ class SearchResult(_ByContent):
 Report = Callable[[int, int], None]
 
 
-class LockOut:
-    """Linear stepping: one state a step, the contract itself.
+class _Trail:
+    """Margins by step, at most ``MOST`` of them: every other one is dropped when it is full."""
 
-    The rules of one step are in ``absorb``, so that a search that solves several states at once applies the
-    same rules to the states that it has proven.
-    """
+    MOST = 256
+
+    def __init__(self) -> None:
+        self.stride = 1
+        self.kept: dict[int, FloatArray] = {}
+
+    def add(self, step: int, margin: FloatArray) -> None:
+        if step % self.stride == 0:
+            self.kept[step] = margin
+        if len(self.kept) > self.MOST:
+            self.stride *= 2
+            self.kept = {s: m for s, m in self.kept.items() if s % self.stride == 0}
+
+
+class _LockOut:
+    """The rules of the search, and what is known so far; a walk feeds it one true state after the other."""
 
     def __init__(self, *, open_scopes: BoolArray, idle: IntArray, rules: SearchRules) -> None:
         """Begin before the start is judged.
@@ -136,7 +161,7 @@ class LockOut:
         self.finished = False
         self.step = 0
         self.last_solved = (0, self.level.copy())
-        self.states = 0
+        self.trail = _Trail()
 
     def levels_at(self, step: int) -> IntArray:
         """Levels of the state at ``step`` with what is known now.
@@ -168,6 +193,7 @@ class LockOut:
             self._settle(self.open.copy(), step - 1, Status.DIVERGED, step)
             self.finished = True
             return
+        self.trail.add(step, margin)
         own, hv = broken[1:], bool(broken[0])
         locked = ~self.open & self.grows
         if self.rules.lock_group_on_violation:
@@ -198,7 +224,7 @@ class LockOut:
             nearest = np.minimum(nearest, np.abs(margin[0]))
         self.tie[was_open] = np.fmin(self.tie[was_open], nearest[was_open])
 
-    def result(self) -> SearchResult:
+    def result(self, *, states: int, rounds: int) -> SearchResult:
         """The answer, once finished."""
         steps = sorted(self.breaking)
         width = self.level.size
@@ -216,7 +242,10 @@ class LockOut:
             final_levels=self.level,
             hv_seen=tuple(self.hv_seen),
             near_tie_margin=self.tie,
-            states=self.states,
+            states=states,
+            rounds=rounds,
+            trail_step=list(self.trail.kept),
+            trail_margin=np.asarray(list(self.trail.kept.values())).reshape(len(self.trail.kept), width + 1),
         )
 
 
@@ -234,16 +263,18 @@ def lock_out_search(
     open_scopes: BoolArray,
     idle: IntArray,
     rules: SearchRules,
+    widest: int = 1,
     report: Report | None = None,
 ) -> SearchResult:
-    """Search the levels of all scopes together, by linear stepping.
+    """Search the levels of all scopes together.
 
     Args:
         plan: Solves states; group g of its limits belongs to scope g - 1.
         open_scopes: Scopes that may grow, shape (scope,).
         idle: Status index of those that may not, shape (scope,).
         rules: When to stop.
-        report: Told (step, max_steps) after each state; may raise to stop.
+        widest: Most states solved at once; 1 is linear stepping. The answer is the same.
+        report: Told (step, max_steps) after each batch; may raise to stop.
 
     Returns:
         Levels, statuses, and the states that decided them.
@@ -251,18 +282,96 @@ def lock_out_search(
     Raises:
         NotConvergedError: The start does not converge.
     """
-    search = LockOut(open_scopes=open_scopes, idle=idle, rules=rules)
-    step = 0
-    while True:
-        levels = search.levels_at(step)
-        states = plan.solve(levels[None, :], want={"extremes"})
-        search.states += 1
-        if step == 0 and not states.converged[0]:
-            raise NotConvergedError("the start does not converge", iterations=int(states.iterations[0]))
-        margin, broken = _reduce(states)
-        search.absorb(step, levels, converged=bool(states.converged[0]), margin=margin[0], broken=broken[0])
+    search = _LockOut(open_scopes=open_scopes, idle=idle, rules=rules)
+    guess = np.full(open_scopes.size + 1, NO_GUESS, dtype=np.int64)
+    step, width, states, rounds = 0, 1, 0, 0
+    while not search.finished:
+        end = min(step + width, rules.max_steps + 1, max(_guessed_end(search, guess), step + 1))
+        steps = np.arange(step, end)
+        levels = _guessed_levels(search, steps, guess[1:])
+        solved = plan.solve(levels, want={"extremes"})
+        states, rounds = states + steps.size, rounds + 1
+        if step == 0 and not solved.converged[0]:
+            raise NotConvergedError("the start does not converge", iterations=int(solved.iterations[0]))
+        margin, broken = _reduce(solved)
+        proven = 0
+        for place, at in enumerate(map(int, steps)):
+            if not np.array_equal(levels[place], search.levels_at(at)):
+                break
+            search.absorb(
+                at,
+                levels[place],
+                converged=bool(solved.converged[place]),
+                margin=margin[place],
+                broken=broken[place],
+            )
+            proven += 1
+            if search.finished:
+                break
         if report is not None:
-            report(step, rules.max_steps)
-        if search.finished:
-            return search.result()
-        step += 1
+            report(search.step, rules.max_steps)
+        step += proven
+        if widest > 1:
+            guess = _next_guess(steps, step, broken, margin[: max(proven, 1)])
+            width = _next_width(width, steps.size, proven, widest)
+    return search.result(states=states, rounds=rounds)
+
+
+HORIZON = 1000
+"""Steps ahead for which margins are drawn on."""
+NO_GUESS = np.iinfo(np.int64).max
+"""A scope that is not expected to lock within the window."""
+NARROWEST = 8
+"""Fewest steps of a window that was cut, unless the solver wants fewer."""
+
+
+def _guessed_levels(search: _LockOut, steps: NDArray[np.int64], guess: NDArray[np.int64]) -> IntArray:
+    """Levels of the states of a window if each open scope breaks at its guessed step, shape (step, scope)."""
+    known = np.stack([search.levels_at(int(step)) for step in steps])
+    if not search.rules.lock_group_on_violation:
+        return known
+    after = steps[:, None] > guess[None, :]
+    return np.where(search.open & after, guess - 1, known).astype(np.int32)
+
+
+def _guessed_end(search: _LockOut, guess: NDArray[np.int64]) -> int:
+    """Step after the one at which the search is expected to end: nothing is open any more, or the feeder stops it."""
+    scopes = guess[1:][search.open]
+    last = int(scopes.max()) if scopes.size else NO_GUESS
+    if search.rules.stop_on_hv_violation:
+        last = min(last, int(guess[0]))
+    return last + 1 if last != NO_GUESS else NO_GUESS
+
+
+def _next_guess(steps: NDArray[np.int64], step: int, broken: BoolArray, margin: FloatArray) -> NDArray[np.int64]:
+    """Guess the step at which each group breaks, group 0 = feeder; a wrong guess costs states, never the answer.
+
+    Args:
+        steps: Steps of the last window.
+        step: The next step to prove.
+        broken: Whether each group was broken in the states of the window, shape (step, group).
+        margin: Smallest margin of each group in the states that were proven, shape (proven, group).
+
+    Returns:
+        The first break that the window saw from the next step on; where it saw none, the step at which the last
+        two proven margins, drawn on in a straight line, run out.
+    """
+    guess = np.full(broken.shape[1], NO_GUESS, dtype=np.int64)
+    if margin.shape[0] > 1:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            run_out = step - 1 + margin[-1] / (margin[-2] - margin[-1])
+        near = (run_out >= step) & (run_out < step + HORIZON)
+        guess[near] = np.ceil(run_out[near]).astype(np.int64)
+    ahead = steps >= step
+    if np.any(ahead):
+        seen = broken[ahead].any(axis=0)
+        guess[seen] = steps[ahead][np.argmax(broken[ahead], axis=0)][seen]
+    guess[guess < step] = NO_GUESS
+    return guess
+
+
+def _next_width(width: int, solved: int, proven: int, widest: int) -> int:
+    """Wider while whole windows are proven, as narrow as what was proven when they are cut."""
+    if proven >= solved:
+        return min(2 * width, widest)
+    return min(max(2 * proven, NARROWEST), widest)

@@ -195,12 +195,17 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 @frozen(kw_only=True)
 class Chunk:
-    """Tables of one scenario, year and feeder: what is written whole or not at all."""
+    """Tables of one scenario, year and feeder: what is written whole or not at all.
+
+    Attributes:
+        summary: How they were come by, for the run's summary: states solved, seconds by stage; plain values alone.
+    """
 
     scenario: str
     year: int
     feeder: str
     tables: tuple[Table, ...]
+    summary: Mapping[str, Any] = field(factory=dict, eq=False)
 
 
 @frozen(kw_only=True)

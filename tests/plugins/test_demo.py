@@ -8,7 +8,8 @@ import pytest
 from demo_bounds import HAND_BOUNDS, MV_LINE_BOUNDS, MV_STEP_KW, HandBound
 from studying import answers
 
-from hostcap.work_package import WorkPackage, run
+from hostcap.running import run
+from hostcap.work_package import WorkPackage
 from hostcap_stock.demo import make_feeder
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from hostcap.errors import ConfigError, HostcapError, PluginError, StoppedError
 from hostcap.plugins.kinds import Progress
+from hostcap.running import FEEDER_FAILED
 from hostcap.tables import Column, Table
-from hostcap.work_package import FEEDER_FAILED
 
 FAILED, REFUSED, FEEDERS_FAILED, INTERRUPTED = 1, 2, 3, 130
 """Exit codes; docs/reference/command-line.md explains them."""

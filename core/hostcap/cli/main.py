@@ -16,8 +16,11 @@ from hostcap.cli._show import (
     show_table,
 )
 from hostcap.cli.plugins import plugins
+from hostcap.errors import HostcapError
+from hostcap.results_folder import read_results
+from hostcap.running import check, run
 from hostcap.tables import Results
-from hostcap.work_package import WorkPackage, check, read_results, run
+from hostcap.work_package import WorkPackage
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _FILE = click.Path(path_type=Path)
@@ -45,14 +48,16 @@ def _overrides(command: click.decorators.FC) -> click.decorators.FC:
 @main.command(name="run")
 @click.argument("study", type=_FILE)
 @click.option("--out", type=_FILE, help="Folder for the results; results/NAME beside the study otherwise.")
+@click.option("--id", "given_id", metavar="UUID", help="Id of the run; made from the study and its input otherwise.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes that share the feeders.")
 @_overrides
-def run_command(study: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
+def run_command(study: Path, out: Path | None, given_id: str | None, workers: int, overrides: tuple[str, ...]) -> None:
     """Run STUDY, a TOML study file."""
     with errors_in_one_line():
-        work_package = WorkPackage.read(study, overrides=overrides)
+        work_package = WorkPackage.read(study, overrides=overrides, given_id=given_id)
         folder = out if out is not None else work_package.default_folder
         with progress_shown() as progress:
-            results = run(work_package, out=folder, progress=progress)
+            results = run(work_package, out=folder, progress=progress, workers=workers)
         show_run(work_package, results)
         click.echo(f"results: {folder}")
         _end(results.failed)
@@ -60,8 +65,9 @@ def run_command(study: Path, out: Path | None, overrides: tuple[str, ...]) -> No
 
 @main.command(name="check")
 @click.argument("study", type=_FILE)
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is any warning.")
 @_overrides
-def check_command(study: Path, overrides: tuple[str, ...]) -> None:
+def check_command(study: Path, strict: bool, overrides: tuple[str, ...]) -> None:
     """Load STUDY, solve its start, and print the study as it will run; write nothing."""
     with errors_in_one_line():
         work_package = WorkPackage.read(study, overrides=overrides)
@@ -74,6 +80,9 @@ def check_command(study: Path, overrides: tuple[str, ...]) -> None:
             click.echo()
         show_findings(report.findings)
         _end(report.failed)
+        warnings = int(sum(severity == "warning" for severity in report.findings["severity"]))
+        if strict and warnings:
+            raise HostcapError(f"{warnings} warnings, and --strict makes them errors")
 
 
 @main.command()
@@ -126,11 +135,21 @@ def show_run(work_package: WorkPackage, results: Results) -> None:
 def _show_summary(found: Results) -> None:
     summary = found.summary
     rows = [(key, str(summary.get(key, ""))) for key in ("name", "work_package_id", "state", "seconds")]
+    rows += [(f"input {name}", digest) for name, digest in summary.get("inputs", {}).items()]
     rows += [(f"version of {name}", number) for name, number in summary.get("versions", {}).items()]
+    rows += [(f"machine: {name}", str(value)) for name, value in summary.get("machine", {}).items()]
+    for feeder, facts in summary.get("feeders", {}).items():
+        rows += [(f"{feeder}: {name}", _in_words(value)) for name, value in facts.items() if name != "trail"]
     show_table(("run", ""), rows)
     click.echo()
     show_table(("table", "rows", "meaning"), [(n, str(len(found[n])), found[n].schema.meaning) for n in found.names])
     _say_failed(found.failed)
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {amount}" for name, amount in value.items())
+    return str(value)
 
 
 def _say_failed(failed: Mapping[str, str]) -> None:

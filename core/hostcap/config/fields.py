@@ -11,7 +11,8 @@ meets the same checks as a study file::
 Words go into ``metadata`` and not through a function of ours around ``field``: mypy knows attrs' own field specifiers
 alone, and would take every field made by a wrapper for one with a default.
 
-A validator lets None pass, so that it serves ``float | None`` too.
+A validator lets None pass, so that it serves ``float | None`` too. What it checks it also says in the words of JSON
+Schema, through ``in_schema``, so that an editor marks a wrong value while it is typed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -27,8 +28,14 @@ from hostcap.config.wording import shown
 from hostcap.plugins._nearest import did_you_mean
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+CheckT = TypeVar("CheckT", bound=Callable[..., None])
 DOC, UNIT = "doc", "unit"
+SCHEMA = "json_schema"
+"""Attribute of a validator that ``in_schema`` sets."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+# JSON Schema knows no flag for case.
+_DEVICE = r"(?:[cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|(?:[cC][oO][mM]|[lL][pP][tT])[0-9])(?:\.[\s\S]*)?$"
+_FOLDER_NAME = rf'^(?!{_DEVICE})(?![\s\S]*[/\\:*?"<>|\u0000-\u001f\u007f])(?!\s)[\s\S]*[^\s.]$'
 
 
 def about(doc: str, *, unit: str = "") -> Mapping[str, str]:
@@ -41,12 +48,32 @@ def about(doc: str, *, unit: str = "") -> Mapping[str, str]:
     return {DOC: doc, UNIT: unit}
 
 
+def in_schema(**keywords: Any) -> Callable[[CheckT], CheckT]:
+    """Say what a validator checks in keywords of JSON Schema; for validators of plugin authors as well.
+
+    Example::
+
+        @in_schema(minimum=0, maximum=1)
+        def share(instance, attribute, value): ...
+
+    They may allow what the validator refuses, as not every check can be said, and never refuse what it allows.
+    Keywords for another type than the field's are left out, so that one validator may serve lists and texts.
+    """
+
+    def say(check: CheckT) -> CheckT:
+        setattr(check, SCHEMA, keywords)
+        return check
+
+    return say
+
+
 def finite(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
     """Neither nan nor infinite."""
     if value is not None and not math.isfinite(value):
         raise ValueError(f"must be finite, got {shown(value)}")
 
 
+@in_schema(exclusiveMinimum=0)
 def positive(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
     """Finite and > 0."""
     finite(instance, attribute, value)
@@ -54,6 +81,7 @@ def positive(instance: Any, attribute: attrs.Attribute[Any], value: float | None
         raise ValueError(f"must be > 0, got {shown(value)}")
 
 
+@in_schema(minimum=0)
 def non_negative(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
     """Finite and >= 0."""
     finite(instance, attribute, value)
@@ -64,6 +92,7 @@ def non_negative(instance: Any, attribute: attrs.Attribute[Any], value: float | 
 def between(low: float, high: float) -> Validator:
     """Finite and within ``low`` to ``high``, both included."""
 
+    @in_schema(minimum=low, maximum=high)
     def check(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
         finite(instance, attribute, value)
         if value is not None and not low <= value <= high:
@@ -75,6 +104,7 @@ def between(low: float, high: float) -> Validator:
 def one_of(*allowed: str) -> Validator:
     """One of the texts; prefer a ``Literal`` or an enum where they are known to the type checker."""
 
+    @in_schema(enum=list(allowed))
     def check(instance: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
         if value is not None and value not in allowed:
             hint = did_you_mean(value, allowed)
@@ -83,12 +113,14 @@ def one_of(*allowed: str) -> Validator:
     return check
 
 
+@in_schema(minItems=1, pattern=r"\S")
 def not_empty(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """A list with an entry, a text with more than blanks."""
     if value is not None and not (value.strip() if isinstance(value, str) else value):
         raise ValueError(f"must not be {'blank' if isinstance(value, str) else 'empty'}")
 
 
+@in_schema(uniqueItems=True)
 def unique(instance: Any, attribute: attrs.Attribute[Any], value: Iterable[Any] | None) -> None:
     """No entry twice; texts that differ in case alone are one, as they are for engines and many disks."""
     seen: set[Any] = set()
@@ -99,6 +131,7 @@ def unique(instance: Any, attribute: attrs.Attribute[Any], value: Iterable[Any] 
         seen.add(same)
 
 
+@in_schema(pattern=_FOLDER_NAME, maxLength=200)
 def folder_name(instance: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
     """A text that can name a folder on every system: results are kept under it."""
     if value is None:
@@ -123,7 +156,9 @@ def folder_name(instance: Any, attribute: attrs.Attribute[Any], value: str | Non
 
 def each(*checks: Validator) -> Validator:
     """All of the checks, on every entry of a list."""
+    said: list[Mapping[str, Any]] = [getattr(one, SCHEMA) for one in checks if hasattr(one, SCHEMA)]
 
+    @in_schema(items={"allOf": said} if len(said) > 1 else said[0] if said else {})
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Iterable[Any] | None) -> None:
         for index, item in enumerate(value or ()):
             for one in checks:

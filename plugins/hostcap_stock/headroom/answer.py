@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from attrs import field, frozen
 
 from hostcap._arrays import ComplexArray, IntArray
 from hostcap.limits import Violations
-from hostcap.power_flow import Plan
+from hostcap.power_flow import Plan, Want
 from hostcap.search import SearchResult
 
 
 @frozen(kw_only=True, eq=False)
 class SolvedState:
-    """One state: broken limits, ranked, and node voltages (V, complex, shape (node,))."""
+    """One state.
+
+    Attributes:
+        violations: Broken limits, ranked.
+        node_v: Node voltages, V, complex, shape (node,).
+        conductor_a: Conductor currents, A, complex; empty where nobody asked for them.
+    """
 
     violations: Violations
     node_v: ComplexArray
+    conductor_a: ComplexArray
 
 
 @frozen(kw_only=True, eq=False)
@@ -41,27 +48,36 @@ class Answer:
 def solve_answer(plan: Plan, result: SearchResult) -> Answer:
     """Solve the deciding states again, one at a time: full voltages of many states would fill the memory."""
     breaking = {
-        int(step): _solved(plan, levels)
+        int(step): _must_solve(plan, levels)
         for step, levels in zip(result.breaking_step, result.breaking_levels, strict=True)
     }
     last = breaking.get(result.last_solved_step)
-    states = plan.solve(result.final_levels[None, :], want={"violations", "nodes"})
-    final = None
-    if states.converged[0] and states.violations is not None and states.solution is not None:
-        final = SolvedState(violations=states.violations, node_v=states.solution.node_v[0])
+    final = _solved(plan, result.final_levels, want={"violations", "nodes", "branches"})
     return Answer(
         breaking=breaking,
-        last_solved=last if last is not None else _solved(plan, result.last_solved_levels),
+        last_solved=last if last is not None else _must_solve(plan, result.last_solved_levels),
         final=final,
         hv_recorded=_hv_recorded(plan, result),
     )
 
 
-def _solved(plan: Plan, levels: IntArray) -> SolvedState:
-    states = plan.solve(levels[None, :], want={"violations", "nodes"})
+def _solved(
+    plan: Plan, levels: IntArray, want: Collection[Want] = frozenset({"violations", "nodes"})
+) -> SolvedState | None:
+    """One state; None where it does not converge."""
+    states = plan.solve(levels[None, :], want=want)
     if not states.converged[0] or states.violations is None or states.solution is None:
+        return None
+    return SolvedState(
+        violations=states.violations, node_v=states.solution.node_v[0], conductor_a=states.solution.conductor_a[0]
+    )
+
+
+def _must_solve(plan: Plan, levels: IntArray) -> SolvedState:
+    state = _solved(plan, levels)
+    if state is None:
         raise AssertionError("a state that the search solved does not solve again: the plan is not deterministic")
-    return SolvedState(violations=states.violations, node_v=states.solution.node_v[0])
+    return state
 
 
 def _hv_recorded(plan: Plan, result: SearchResult) -> dict[int, Violations]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from attrs import field, frozen
 
 from hostcap.config import about, between, positive
@@ -16,6 +18,10 @@ class LvHeadroomConfig:
     )
     max_steps: int = field(
         default=1000, validator=between(1, 10_000), metadata=about("Last step tried; still open then is unconstrained")
+    )
+    search: Literal["fast", "linear"] = field(
+        default="fast",
+        metadata=about("As many steps at once as the solver likes, proven afterwards; or one by one, as an audit"),
     )
     stop_on_hv_violation: bool = field(
         default=True, metadata=about("A broken HV limit ends the search for every group that is still open")

@@ -40,6 +40,7 @@ def answer_findings(network: Network, limits: LimitSet, result: SearchResult, an
                     )
                 )
     found += _final(network, limits, result, answer)
+    found += _regulators(network, answer)
     ties = np.flatnonzero(result.near_tie)
     if ties.size:
         found.append(
@@ -89,5 +90,29 @@ def _final(network: Network, limits: LimitSet, result: SearchResult, answer: Ans
             count=int(joint.row.size),
             message=f"with every group at its headroom at once, {joint.row.size} limits of {groups.size} groups are "
             f"broken (joint effects), worst {_worst(limits, joint)}; less fits together than group by group",
+        )
+    ]
+
+
+def _regulators(network: Network, answer: Answer) -> list[Finding]:
+    """Regulators, frozen at the start, that would have acted at the final levels."""
+    regulators = network.regulators
+    if answer.final is None or regulators.name.size == 0:
+        return []
+    sensed = regulators.sensed_v(answer.final.node_v, answer.final.conductor_a)
+    beyond = np.maximum(regulators.low_v - sensed, sensed - regulators.high_v)
+    outside = np.flatnonzero(beyond > 0)
+    if outside.size == 0:
+        return []
+    worst = outside[np.argmax(beyond[outside])]
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="regulator-outside-band",
+            element=some([str(n) for n in regulators.name[outside]]),
+            count=int(outside.size),
+            message=f"at the final levels {outside.size} regulators sense a voltage outside their band, worst "
+            f"{regulators.name[worst]}: {sensed[worst]:.2f} V, band {regulators.low_v[worst]:g}-"
+            f"{regulators.high_v[worst]:g} V; taps were frozen at the start, in service they would move",
         )
     ]

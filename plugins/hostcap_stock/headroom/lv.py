@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+import attrs
 import numpy as np
 from attrs import frozen
 
@@ -22,6 +23,7 @@ from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.answer import Answer, solve_answer
 from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.findings import answer_findings
+from hostcap_stock.headroom.run_summary import Stopwatch, search_summary
 from hostcap_stock.headroom.tables import Labels, headroom_tables
 
 
@@ -109,16 +111,24 @@ class LvHeadroom:
     def run(self, job: Job) -> Iterator[Chunk]:
         """Search one feeder; yields one chunk with all tables of a headroom run."""
         job.progress("preparing the start", 0, 0)
+        clock = Stopwatch()
         prepared = self.prepare(job)
+        clock.lap("prepare")
         with job.source.freeze(job.network, prepared.operating_point, self.solver.settling) as frozen:
+            clock.lap("start")
             plan = self.plan(frozen, prepared)
+            clock.lap("plan")
             try:
                 result = self._search(job, plan, prepared)
+                clock.lap("search")
                 answer = solve_answer(plan, result)
+                clock.lap("answer")
             finally:
                 plan.close()
             started = frozen.findings
-        yield self._chunk(job, prepared, result, answer, started)
+        chunk = self._chunk(job, prepared, result, answer, started)
+        clock.lap("tables")
+        yield attrs.evolve(chunk, summary=search_summary(job.network, result, clock.seconds))
 
     def _search(self, job: Job, plan: Plan, prepared: Prepared) -> SearchResult:
         def report(step: int, most: int) -> None:
@@ -135,6 +145,7 @@ class LvHeadroom:
                 stop_on_hv_violation=self.config.stop_on_hv_violation,
                 lock_group_on_violation=self.config.lock_group_on_violation,
             ),
+            widest=self.solver.states_at_once if self.config.search == "fast" else 1,
             report=report,
         )
 

@@ -10,14 +10,16 @@ import numpy as np
 from hostcap._arrays import ComplexArray, FloatArray, IntArray
 from hostcap.errors import HostcapError, ModelError, NotConvergedError
 from hostcap.findings import Finding, Severity, some
+from hostcap.linear import LinearNetwork
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Settling
 from hostcap.solution import Solution
 from hostcap_stock.opendss.engine import ControlLoopError, Engine
+from hostcap_stock.opendss.linearise import linearise
 from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, solved_injection
 
-ENGINE_CAPABILITY = "opendss-engine"
+ENGINE_CAPABILITY, LINEARISE_CAPABILITY = "opendss-engine", "linearise"
 START_TOLERANCE_PU, START_GOAL_PU = 1e-6, 1e-9
 """The start must meet the first; iteration goes on towards the second, so that every state starts well."""
 WIDE_LAW = "vminpu=0.1 vmaxpu=3 model=1 status=fixed"
@@ -38,10 +40,10 @@ class FrozenOpenDss:
         operating_point: What was applied; of generating elements, what they were solved at.
         start: One solved state without growth.
         findings: What was noticed on the way.
-        capabilities: ``opendss-engine``.
+        capabilities: ``opendss-engine`` and ``linearise``.
     """
 
-    capabilities = frozenset({ENGINE_CAPABILITY})
+    capabilities = frozenset({ENGINE_CAPABILITY, LINEARISE_CAPABILITY})
 
     def __init__(self, engine: Engine, network: Network, operating_point: OperatingPoint, settling: Settling) -> None:
         """Take over an engine that has just loaded the network's model."""
@@ -59,6 +61,7 @@ class FrozenOpenDss:
         self.start_vector = self._solve_start()
         self._current_places = self._map_conductors()
         self.start = self.solution(iterations=1)
+        self._linear: LinearNetwork | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -70,6 +73,17 @@ class FrozenOpenDss:
         if self._engine is None:
             raise HostcapError("the frozen network was closed; freeze the network again")
         return self._engine
+
+    def linear(self) -> LinearNetwork:
+        """The start as arrays, for solvers that bring their own arithmetic.
+
+        Raises:
+            ModelError: An injector that has no linear form, by name.
+        """
+        if self._linear is None:
+            start_v = self.start.node_v[0]
+            self._linear = linearise(self.engine(), self.network, slots=self._slots, start_v=start_v)
+        return self._linear
 
     def close(self) -> None:
         """Give the engine back."""

@@ -85,6 +85,22 @@ class InjectorRecord:
 
 
 @frozen(kw_only=True)
+class RegulatorRecord:
+    """One regulator control; voltages on its own side of the instrument transformers."""
+
+    name: str
+    transformer: str
+    winding: int
+    phase: int
+    monitored_bus: str
+    pt_ratio: float
+    ct_primary_a: float
+    compensation_v: complex
+    target_v: float
+    band_v: float
+
+
+@frozen(kw_only=True)
 class Model:
     """All that a network is built from; every node index points into ``node_names``."""
 
@@ -104,7 +120,8 @@ class Model:
     source_nodes: IntArray
     frequency_hz: float
     unknown_elements: list[str] = field(factory=list)
-    controls: list[str] = field(factory=list)
+    regulators: list[RegulatorRecord] = field(factory=list)
+    other_controls: list[str] = field(factory=list)
 
 
 def _names(listed: list[str]) -> list[str]:
@@ -161,7 +178,13 @@ def read_model(engine: Engine) -> Model:
         source_nodes=_source_nodes(engine),
         frequency_hz=float(dss.Solution.Frequency()),
         unknown_elements=_unknown_elements(engine),
-        controls=[f"{c.lower()}.{n}" for c in CONTROL_CLASSES for n in engine.records(c)],
+        regulators=_regulators(engine),
+        other_controls=[
+            f"{kind.lower()}.{name}"
+            for kind in CONTROL_CLASSES
+            if kind not in ("RegControl", "SwtControl")
+            for name in engine.records(kind)
+        ],
     )
 
 
@@ -283,6 +306,30 @@ def _source_nodes(engine: Engine) -> IntArray:
     if not found:
         raise ModelError("the circuit has no voltage source")
     return np.concatenate(found)
+
+
+def _regulators(engine: Engine) -> list[RegulatorRecord]:
+    dss, found = engine.dss, []
+    controls = dss.RegControls
+    more = controls.First()
+    while more:
+        stated = dss.Properties.Value("ptphase")
+        found.append(
+            RegulatorRecord(
+                name=controls.Name(),
+                transformer=controls.Transformer(),
+                winding=int(controls.Winding()),
+                phase=int(stated) if stated.isdigit() else 1,
+                monitored_bus=controls.MonitoredBus(),
+                pt_ratio=float(controls.PTRatio()),
+                ct_primary_a=float(controls.CTPrimary()),
+                compensation_v=complex(controls.ForwardR(), controls.ForwardX()),
+                target_v=float(controls.ForwardVreg()),
+                band_v=float(controls.ForwardBand()),
+            )
+        )
+        more = controls.Next()
+    return found
 
 
 def _unknown_elements(engine: Engine) -> list[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 import numpy as np
 from attrs import field, frozen
 
 from hostcap._arrays import BoolArray, IntArray, bools, ints
-from hostcap.errors import ModelError
-from hostcap.findings import Finding, Severity, some
+from hostcap.errors import MissingBasesError, ModelError
+from hostcap.findings import Finding, some
 from hostcap.network import (
     LV_BELOW_KV,
     SQRT3,
@@ -27,7 +26,9 @@ from hostcap.network import (
 from hostcap.topology import CapacityGroups, FeedingTransformer, capacity_groups, coil_nodes, live_nodes
 from hostcap_stock.opendss.customers import CustomerTable, assign_customers
 from hostcap_stock.opendss.model import Model, TransformerRecord
+from hostcap_stock.opendss.noted import note_network, note_ratings
 from hostcap_stock.opendss.ratings import transformer_ratings
+from hostcap_stock.opendss.regulators import read_regulators
 
 BASE_MISFIT = 0.20
 """Largest relative distance of a bus's base from the rated kV of what is connected to it."""
@@ -97,7 +98,10 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
         findings=findings,
     )
     _require_customers(injectors, customers)
-    _note_network(model, layout, groups, customers, injectors, findings)
+    regulators, unjudged = read_regulators(model, equipment, conductors)
+    note_network(
+        model, live=live, groups=groups, customers=customers, injectors=injectors, unjudged=unjudged, findings=findings
+    )
     return Network(
         feeder=feeder,
         frequency_hz=model.frequency_hz,
@@ -127,6 +131,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
             terminal=groups.terminals,
             transformer_count=groups.transformer_counts,
         ),
+        regulators=regulators,
         findings=tuple(findings),
     )
 
@@ -166,8 +171,8 @@ def _live(model: Model) -> BoolArray:
 # Voltage bases
 
 
-def _suggested_bases(model: Model) -> str:
-    """The ``voltage_bases_kv`` line to type: line-to-line kV of the source and of every winding."""
+def _suggested_bases(model: Model) -> list[float]:
+    """Line-to-line kV of the source and of every winding, near ones as one."""
     found = {round(model.source_kv, 4)}
     for transformer in model.transformers:
         tapped = _centre_tapped(model, transformer)
@@ -179,7 +184,7 @@ def _suggested_bases(model: Model) -> str:
     for kv in sorted(found, reverse=True):
         if not kept or kv < kept[-1] * (1.0 - BASE_NEARNESS):
             kept.append(kv)
-    return f"voltage_bases_kv = {kept}"
+    return kept
 
 
 def _to_ground(transformer: TransformerRecord, winding: int) -> bool:
@@ -192,9 +197,11 @@ def _check_bases_present(model: Model, live: BoolArray) -> None:
     missing = live & ~(base > 0)
     if np.any(missing):
         buses = sorted({model.bus_names[b] for b in model.node_bus[missing]})
-        raise ModelError(
+        suggested = _suggested_bases(model)
+        raise MissingBasesError(
             f"network.voltage_bases_kv: {len(buses)} buses have no voltage base ({some(buses)}); "
-            f"add to [network], and correct where needed: {_suggested_bases(model)}"
+            f"add to [network], and correct where needed: voltage_bases_kv = {suggested}",
+            suggested=suggested,
         )
 
 
@@ -417,7 +424,7 @@ def _conductors(
         bus = _winding_bus(model, transformer, 0)
         own = int(groups.bus_group[bus]) if bus >= 0 else 0
         equipment_group.append(of_distribution.get(transformer.name, own))
-    _note_ratings(unrated, derived, len(model.lines), options, findings)
+    note_ratings(unrated, derived, len(model.lines), options.emergency_factor, findings)
     columns = rows.columns
     return (
         Equipment(name=names, kind=kinds, group=equipment_group),
@@ -467,91 +474,3 @@ def _require_customers(injectors: Injectors, customers: Customers) -> None:
         f"the feeder has no LV customer (a load at a bus below 1 kV line-to-line); {found}; "
         "check voltage_bases_kv, or use a model that holds the LV networks"
     )
-
-
-# Findings
-
-
-def _note_ratings(
-    unrated: list[str], derived: list[str], lines: int, options: NetworkOptions, findings: list[Finding]
-) -> None:
-    if options.unrated_default:
-        return
-    if unrated:
-        findings.append(
-            Finding(
-                severity=Severity.WARNING,
-                code="unrated-lines",
-                element=some(unrated),
-                count=len(unrated),
-                message=f"{len(unrated)} of {lines} lines state no normal rating and are not watched by thermal "
-                'limits; state normamps, or set network.unrated = "engine-default"',
-            )
-        )
-    if derived:
-        findings.append(
-            Finding(
-                severity=Severity.INFO,
-                code="emergency-ratings-derived",
-                element=some(derived),
-                count=len(derived),
-                message=f"{len(derived)} lines state no emergency rating; "
-                f"{options.emergency_factor:g} x normal is used where emergency ratings are asked for",
-            )
-        )
-
-
-def _note_network(
-    model: Model,
-    layout: _Layout,
-    groups: CapacityGroups,
-    customers: Customers,
-    injectors: Injectors,
-    findings: list[Finding],
-) -> None:
-    dead = np.flatnonzero(~layout.live)
-    if dead.size:
-        listed = [model.node_names[n] for n in dead]
-        findings.append(
-            Finding(
-                severity=Severity.WARNING,
-                code="dead-nodes",
-                element=some(listed),
-                count=int(dead.size),
-                message=f"{dead.size} nodes are joined to no source; they are left out of limits and convergence",
-            )
-        )
-    off = np.flatnonzero(~customers.live)
-    if off.size:
-        chosen = np.isin(customers.of_element, off)
-        findings.append(
-            Finding(
-                severity=Severity.WARNING,
-                code="customers-on-dead-nodes",
-                element=some([str(c) for c in customers.id[off]]),
-                count=int(off.size),
-                kw=float(np.sum(injectors.load_kw[customers.element[chosen]])),
-                message=f"{off.size} customers hang on dead nodes; they are not counted and do not grow: connect them",
-            )
-        )
-    several: Mapping[str, int] = {i: n for i, n in zip(groups.ids, groups.transformer_counts, strict=True) if n > 1}
-    if several:
-        findings.append(
-            Finding(
-                severity=Severity.INFO,
-                code="group-fed-by-several-transformers",
-                element=some(list(several)),
-                count=len(several),
-                message=f"{len(several)} groups are fed by more than one transformer (banks or meshed LV)",
-            )
-        )
-    if model.unknown_elements:
-        findings.append(
-            Finding(
-                severity=Severity.WARNING,
-                code="elements-left-as-modelled",
-                element=some(model.unknown_elements),
-                count=len(model.unknown_elements),
-                message="elements that are neither load nor generator, PV or storage act as the engine has them",
-            )
-        )

@@ -32,7 +32,7 @@ NETWORK = NetworkPlugin(
     summary="OpenDSS model files; taps, capacitors and inverters frozen at the start",
     config=OpenDssConfig,
     make=_source,
-    capabilities=_ENGINE,
+    capabilities=_ENGINE | {"linearise"},
 )
 SOLVER = SolverPlugin(
     name="opendss",

@@ -27,6 +27,7 @@ class OpenDssSolver:
     config: OpenDssSolverConfig = OpenDssSolverConfig()
     laws: frozenset[type] = frozenset({ConstantPower})
     needs: frozenset[str] = frozenset({ENGINE_CAPABILITY})
+    states_at_once: int = 1
 
     @property
     def settling(self) -> Settling:

@@ -1,0 +1,231 @@
+"""Running and checking a study: feeder by feeder, here or on worker processes, each whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from hostcap.errors import ConfigError, HostcapError, OutputError, StoppedError
+from hostcap.findings import Finding, Severity
+from hostcap.network import Network
+from hostcap.plugins.kinds import Preview, Progress
+from hostcap.results_folder import check_writable, claim, write_summary
+from hostcap.tables import Chunk, Results, Table, concatenate, findings_table
+from hostcap.work_package import NAMESPACE, WorkPackage, never, silent
+from hostcap.workers import Workers
+
+FEEDER_FAILED = "feeder-failed"
+"""Code of the finding that says why a feeder has no results."""
+_DISTRIBUTIONS = ("hostcap", "opendssdirect.py", "dss_python_backend", "numpy", "scipy", "pyarrow")
+
+
+def run(
+    work_package: WorkPackage,
+    *,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    workers: int = 1,
+) -> Results:
+    """Run a study.
+
+    Args:
+        work_package: The study.
+        out: Folder for the study's writers; None keeps results in memory alone.
+        progress: Told (stage, done, total).
+        should_stop: Asked between batches of states (with workers: between feeders); True ends the run.
+        workers: Processes that share the feeders; 1 runs them here, one after the other. The tables are the same.
+
+    Returns:
+        All tables. A feeder that fails is named in ``failed`` and in its own ``findings``; others go on.
+
+    Raises:
+        ConfigError: The study cannot run as it is.
+        OutputError: ``out`` cannot be written, or holds another study's run.
+        StoppedError: ``should_stop`` said so; feeders that were finished are kept in ``out``.
+    """
+    if workers < 1:
+        raise ConfigError(f"workers: must be >= 1, got {workers}")
+    began = time.monotonic()
+    told, stop = progress or silent, should_stop or never
+    work_package.study()  # refuse what cannot run before anything is loaded
+    writers = work_package.writers()
+    if out is not None:
+        check_writable(out)
+    feeders = _Feeders(work_package, told, stop, Workers(work_package, workers) if workers > 1 else None)
+    chunks: list[Chunk] = []
+    failed: dict[str, str] = {}
+    summary: dict[str, Any] = {"name": work_package.name, "study": work_package.canonical, "machine": _machine()}
+    state = "interrupted"
+    try:
+        feeders.load()
+        run_id = work_package.id_from(feeders.hashes)
+        summary = {"work_package_id": run_id, **summary, "inputs": feeders.hashes, "versions": _versions()}
+        if out is not None:
+            claim(out, summary)
+        for feeder in work_package.scope.feeders:
+            try:
+                for chunk in feeders.chunks(feeder, run_id):
+                    _keep(chunk, out, writers, chunks, told)
+            except (StoppedError, OutputError):
+                raise
+            except HostcapError as error:
+                failed[feeder] = str(error)
+                _keep(_failure(work_package, run_id, feeder, error, feeders.networks), out, writers, chunks, told)
+        state = "failed" if failed else "complete"
+    finally:
+        feeders.close(finished=state != "interrupted")
+        summary |= {
+            "state": state,
+            "failed": failed,
+            "seconds": round(time.monotonic() - began, 3),
+            "feeders": {chunk.feeder: chunk.summary for chunk in chunks if chunk.summary},
+        }
+        if out is not None and "work_package_id" in summary:
+            write_summary(out, summary)
+    return Results(work_package_id=run_id, chunks=tuple(chunks), failed=failed, summary=summary)
+
+
+def _keep(chunk: Chunk, out: Path | None, writers: Sequence[Any], chunks: list[Chunk], told: Progress) -> None:
+    if out is not None:
+        told(f"{chunk.feeder}: writing", 0, 0)
+        for writer in writers:
+            writer.write(out, chunk)
+    chunks.append(chunk)
+
+
+class _Feeders:
+    """The feeders of a run: loaded first, as all ids derive from their content, then run one by one."""
+
+    def __init__(
+        self, work_package: WorkPackage, told: Progress, stop: Callable[[], bool], workers: Workers | None
+    ) -> None:
+        self.networks: dict[str, Network] = {}
+        self._failed: dict[str, HostcapError] = {}
+        self._work_package = work_package
+        self._source = work_package.source()
+        self._told = told
+        self._stop = stop
+        self._workers = workers
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Content hash of every feeder that loaded."""
+        return {name: network.origin.content_hash for name, network in self.networks.items() if network.origin}
+
+    def load(self) -> None:
+        """Load every feeder; one that fails does not end the others."""
+        names = self._work_package.scope.feeders
+        pending = self._workers.load(names) if self._workers else None
+        for number, feeder in enumerate(names):
+            self._told("loading feeders", number, len(names))
+            if self._stop():
+                raise StoppedError("stopped while loading feeders; nothing was written")
+            try:
+                self.networks[feeder] = pending[feeder].result() if pending else self._source.load(feeder)
+            except HostcapError as error:
+                self._failed[feeder] = error
+
+    def chunks(self, feeder: str, run_id: str) -> Iterator[Chunk]:
+        """Run one feeder."""
+        network = self.network(feeder)
+        if self._workers is None:
+            study = self._work_package.study()
+            yield from study.run(self._work_package.job(network, run_id, self._told, self._stop))
+            return
+        names = self._work_package.scope.feeders
+        self._told("running feeders", names.index(feeder), len(names))
+        if self._stop():
+            raise StoppedError(f"stopped before feeder {feeder!r} was finished")
+        yield from self._workers.chunks(self.networks, run_id)[feeder].result()
+
+    def network(self, feeder: str) -> Network:
+        """One feeder, or the error that it failed to load with."""
+        if feeder in self._failed:
+            raise self._failed[feeder]
+        return self.networks[feeder]
+
+    def close(self, *, finished: bool) -> None:
+        """End the workers; at once where the run was not finished."""
+        if self._workers is not None:
+            self._workers.close(at_once=not finished)
+
+
+@frozen(kw_only=True)
+class CheckReport:
+    """What ``check`` found.
+
+    Attributes:
+        previews: One a feeder whose start was solved.
+        findings: Findings of all feeders, errors of failed ones included.
+        failed: Message by feeder.
+    """
+
+    previews: tuple[Preview, ...]
+    findings: Table
+    failed: Mapping[str, str]
+
+
+def check(work_package: WorkPackage, *, progress: Progress | None = None) -> CheckReport:
+    """Load every feeder and solve its start; write nothing.
+
+    Raises:
+        ConfigError: The study cannot run as it is.
+    """
+    told = progress or silent
+    study = work_package.study()
+    feeders = _Feeders(work_package, told, never, None)
+    feeders.load()
+    previews: list[Preview] = []
+    failed: dict[str, str] = {}
+    tables: list[Table] = []
+    for feeder in work_package.scope.feeders:
+        told(f"{feeder}: checking", 0, 0)
+        try:
+            preview = study.check(work_package.job(feeders.network(feeder), str(NAMESPACE), told))
+            previews.append(preview)
+            findings: Sequence[Finding] = preview.findings
+        except HostcapError as error:
+            failed[feeder] = str(error)
+            findings = _failure_findings(feeder, error, feeders.networks.get(feeder))
+        tables.append(findings_table(findings, work_package_id="", scenario=work_package.scope.scenario, feeder=feeder))
+    return CheckReport(previews=tuple(previews), findings=concatenate(tables), failed=failed)
+
+
+def _failure_findings(feeder: str, error: HostcapError, network: Network | None) -> list[Finding]:
+    return [
+        Finding(severity=Severity.ERROR, code=FEEDER_FAILED, element=feeder, message=" ".join(str(error).split())),
+        *(network.findings if network is not None else ()),
+    ]
+
+
+def _failure(
+    work_package: WorkPackage, run_id: str, feeder: str, error: HostcapError, networks: Mapping[str, Network]
+) -> Chunk:
+    """A feeder without results: its findings alone."""
+    scope = work_package.scope
+    findings = _failure_findings(feeder, error, networks.get(feeder))
+    table = findings_table(findings, work_package_id=run_id, scenario=scope.scenario, feeder=feeder)
+    return Chunk(scenario=scope.scenario, year=scope.year, feeder=feeder, tables=(table,))
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}

@@ -1,0 +1,49 @@
+"""Fetch the compiled kernels, and say so when the first start has to compile them.
+
+numba keeps compiled code beside the package, or in the user's cache folder where the package cannot be written
+(``NUMBA_CACHE_DIR`` names another place); it writes files whole, so two processes that compile at once do no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from hostcap_stock.batched.layout import Layout
+
+_LOG = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class Kernels:
+    """What a plan calls; everything below imports numba.
+
+    Attributes:
+        lay_out: See ``layout.lay_out``.
+        solve_tiles, room_for: See ``kernel``.
+        lanes: States in one tile.
+    """
+
+    lay_out: Callable[..., Layout]
+    solve_tiles: Callable[..., None]
+    room_for: Callable[..., Any]
+    lanes: int
+
+
+@lru_cache(maxsize=1)
+def kernels() -> Kernels:
+    """The kernels, compiled on their first call."""
+    from hostcap_stock.batched import kernel
+    from hostcap_stock.batched.lanes import LANES
+    from hostcap_stock.batched.layout import lay_out
+
+    stats: Any = kernel.solve_tiles.stats  # type: ignore[attr-defined]
+    if not any(Path(stats.cache_path).glob("kernel.solve_tiles-*.nbi")):
+        _LOG.warning("compiling the kernels of solver 'batched' once for this machine, into %s", stats.cache_path)
+    return Kernels(lay_out=lay_out, solve_tiles=kernel.solve_tiles, room_for=kernel.room_for, lanes=LANES)

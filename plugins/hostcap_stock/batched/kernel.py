@@ -1,0 +1,386 @@
+"""The compiled kernels: eight states at a time through the fixed-point iteration, and their limits.
+
+A tile's voltages are one float64 array: row i holds the real parts of eight states at ``16 i`` and the imaginary parts
+at ``16 i + 8``. They are changes from the voltages without injection, so that sources and limits keep their digits.
+Nothing here looks across lanes but the end of the loop: a lane that is done keeps its currents, and with them, bit for
+bit, its voltages, so a state's result does not depend on its neighbours, its place or the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hostcap._arrays import BoolArray, FloatArray, IntArray
+from hostcap_stock.batched.factor import compiled
+from hostcap_stock.batched.lanes import (
+    LANES,
+    add,
+    at_most,
+    bits,
+    both,
+    choose,
+    div,
+    either,
+    fma,
+    from_bits,
+    less,
+    load,
+    mul,
+    root,
+    splat,
+    store,
+    sub,
+)
+
+ROW = 2 * LANES
+ALL = (1 << LANES) - 1
+POWER, IMPEDANCE, EXPONENT, CURRENT = 1, 2, 4, 5
+"""As in ``hostcap.linear``; numba wants them as globals of this module."""
+
+
+class Iteration(NamedTuple):
+    """What one iteration reads; rows are those of ``Ordering.row``, complex numbers lie as two float64.
+
+    Attributes:
+        rows, path_rows: Rows in all, and those iterated.
+        port_a, port_b: Rows of each port; -1 is ground.
+        port_v: Its voltage without injection, V.
+        part_ptr: Parts of each port; a part is one base load or one growth point.
+        part_scope: Scope whose level multiplies the part; -1 for base.
+        part_siemens: What it *injects* per volt at rated voltage, S.
+        part_per_v2: 1 / base_v^2.
+        part_law: Row of the laws.
+        law_model, law: Model, and [vmax^2, vmin^2, vlow^2, held, between 0, between 1, exponents - 2, ...].
+        law_fit: Where and how far the fits of model 4 reach: [centre, 1/half width, first coefficient, count].
+        fit: Coefficients of those fits, highest power first.
+        inject_ptr, inject_port, inject_sign: Ports of each path row.
+        lower_ptr, lower, lower_value: Rows of L among path rows; minus its entries.
+        upper_ptr, upper, upper_value: Rows of U; minus its entries.
+        inverse: 1/D of path rows.
+        weight: 1 / nominal^2 of path rows; 0 for dead ones.
+        start: Voltages of the start, as changes, of path rows.
+    """
+
+    rows: int
+    path_rows: int
+    port_a: IntArray
+    port_b: IntArray
+    port_v: FloatArray
+    part_ptr: IntArray
+    part_scope: IntArray
+    part_siemens: FloatArray
+    part_per_v2: FloatArray
+    part_law: IntArray
+    law_model: IntArray
+    law: FloatArray
+    law_fit: FloatArray
+    fit: FloatArray
+    inject_ptr: IntArray
+    inject_port: IntArray
+    inject_sign: FloatArray
+    lower_ptr: IntArray
+    lower: IntArray
+    lower_value: FloatArray
+    upper_ptr: IntArray
+    upper: IntArray
+    upper_value: FloatArray
+    inverse: FloatArray
+    weight: FloatArray
+    start: FloatArray
+
+
+class Forms(NamedTuple):
+    """Linear forms of rows, CSR, with their value without injection."""
+
+    ptr: IntArray
+    index: IntArray
+    value: FloatArray
+    fixed: FloatArray
+
+
+class Checks(NamedTuple):
+    """Limits, in segments of one group and one family.
+
+    Attributes:
+        segment_ptr: Checks of each segment.
+        sign, limit, scale: As in ``LimitSet``.
+        check: Number of the check in ``LimitSet``.
+    """
+
+    segment_ptr: IntArray
+    sign: FloatArray
+    limit: FloatArray
+    scale: FloatArray
+    check: IntArray
+
+
+class Room(NamedTuple):
+    """Working memory of one thread, float64, in rows of sixteen."""
+
+    v: FloatArray
+    y: FloatArray
+    current: FloatArray
+    level: FloatArray
+    scratch: FloatArray
+
+
+@compiled
+def _power_law(law: FloatArray, fit: FloatArray, reach: FloatArray, of: int, u2: Any, scratch: FloatArray) -> Any:
+    """u^p as a function of u^2: a polynomial inside the band, or pow lane by lane where no polynomial would do."""
+    if reach[3] > 0.0:
+        first = int(reach[2]) + of * int(reach[3])
+        t = mul(sub(u2, splat(reach[0])), splat(reach[1]))
+        total = splat(fit[first])
+        for k in range(1, int(reach[3])):
+            total = fma(total, t, splat(fit[first + k]))
+        return total
+    store(scratch, 0, u2)
+    for k in range(LANES):
+        scratch[k] = math.pow(scratch[k], 0.5 * law[6 + of])
+    return load(scratch, 0)
+
+
+@compiled
+def _draw(it: Iteration, room: Room, done: int) -> None:
+    """Injected current of every port at the present voltages; lanes that are done keep theirs."""
+    one, keep = splat(1.0), from_bits(done)
+    for p in range(it.port_a.size):
+        ur, ui = splat(it.port_v[2 * p]), splat(it.port_v[2 * p + 1])
+        a, b = it.port_a[p] * ROW, it.port_b[p] * ROW
+        if a >= 0:
+            ur, ui = add(ur, load(room.v, a)), add(ui, load(room.v, a + LANES))
+        if b >= 0:
+            ur, ui = sub(ur, load(room.v, b)), sub(ui, load(room.v, b + LANES))
+        square = fma(ur, ur, mul(ui, ui))
+        total_r, total_i = splat(0.0), splat(0.0)
+        for c in range(it.part_ptr[p], it.part_ptr[p + 1]):
+            law = it.law[it.part_law[c]]
+            model = it.law_model[it.part_law[c]]
+            u2 = mul(square, splat(it.part_per_v2[c]))
+            if model == POWER:
+                active = div(one, u2)
+                reactive = active
+            elif model == CURRENT:
+                active = div(one, root(u2))
+                reactive = active
+            elif model == EXPONENT:
+                reach = it.law_fit[it.part_law[c]]
+                active = _power_law(law, it.fit, reach, 0, u2, room.scratch)
+                reactive = _power_law(law, it.fit, reach, 1, u2, room.scratch)
+            else:
+                active = one
+                reactive = one
+            above, below = less(splat(law[0]), u2), at_most(u2, splat(max(law[1], law[2])))
+            if model != IMPEDANCE and bits(either(above, below)) != 0:
+                between = fma(splat(law[5]), div(one, root(u2)), splat(law[4]))
+                under, low = at_most(u2, splat(law[1])), at_most(u2, splat(law[2]))
+                active = choose(low, one, choose(under, between, choose(above, splat(law[3]), active)))
+                reactive = choose(low, one, choose(under, between, choose(above, splat(law[3]), reactive)))
+            g, h = splat(it.part_siemens[2 * c]), splat(it.part_siemens[2 * c + 1])
+            if it.part_scope[c] >= 0:
+                level = load(room.level, it.part_scope[c] * LANES)
+                g, h = mul(g, level), mul(h, level)
+            else:  # the rated impedance of a base load is in the matrix
+                active, reactive = sub(active, one), sub(reactive, one)
+            g, h = mul(g, active), mul(h, reactive)
+            total_r = fma(g, ur, total_r)
+            total_r = sub(total_r, mul(h, ui))
+            total_i = fma(g, ui, total_i)
+            total_i = fma(h, ur, total_i)
+        place = p * ROW
+        if done != 0:
+            total_r = choose(keep, load(room.current, place), total_r)
+            total_i = choose(keep, load(room.current, place + LANES), total_i)
+        store(room.current, place, total_r)
+        store(room.current, place + LANES, total_i)
+
+
+@compiled
+def _forward(it: Iteration, room: Room) -> None:
+    """Y = L^-1 i on path rows; all other rows stay zero, for nothing is injected there."""
+    for i in range(it.path_rows):
+        re, im = splat(0.0), splat(0.0)
+        for e in range(it.inject_ptr[i], it.inject_ptr[i + 1]):
+            sign, place = splat(it.inject_sign[e]), it.inject_port[e] * ROW
+            re = fma(sign, load(room.current, place), re)
+            im = fma(sign, load(room.current, place + LANES), im)
+        for e in range(it.lower_ptr[i], it.lower_ptr[i + 1]):
+            x, y, place = it.lower_value[2 * e], it.lower_value[2 * e + 1], it.lower[e] * ROW
+            vr, vi = load(room.y, place), load(room.y, place + LANES)
+            re = fma(splat(-y), vi, fma(splat(x), vr, re))
+            im = fma(splat(y), vr, fma(splat(x), vi, im))
+        store(room.y, i * ROW, re)
+        store(room.y, i * ROW + LANES, im)
+
+
+@compiled
+def _backward(it: Iteration, room: Room, tolerance2: float) -> int:
+    """V = U^-1 D^-1 y on path rows; tells which lanes moved too far (low byte) or are not finite (high byte)."""
+    still, total = from_bits(ALL), splat(0.0)
+    limit = splat(tolerance2)
+    for i in range(it.path_rows - 1, -1, -1):
+        place = i * ROW
+        x, y = it.inverse[2 * i], it.inverse[2 * i + 1]
+        vr, vi = load(room.y, place), load(room.y, place + LANES)
+        re, im = fma(splat(-y), vi, mul(splat(x), vr)), fma(splat(y), vr, mul(splat(x), vi))
+        for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
+            x, y, other = it.upper_value[2 * e], it.upper_value[2 * e + 1], it.upper[e] * ROW
+            vr, vi = load(room.v, other), load(room.v, other + LANES)
+            re = fma(splat(-y), vi, fma(splat(x), vr, re))
+            im = fma(splat(y), vr, fma(splat(x), vi, im))
+        dr, di = sub(re, load(room.v, place)), sub(im, load(room.v, place + LANES))
+        moved = mul(splat(it.weight[i]), fma(dr, dr, mul(di, di)))
+        # A comparison with nan is false, so a nan is never `still`; the sum carries it to the finiteness test.
+        still, total = both(still, at_most(moved, limit)), add(total, moved)
+        store(room.v, place, re)
+        store(room.v, place + LANES, im)
+    return (ALL ^ bits(still)) | ((ALL ^ bits(less(total, splat(math.inf)))) << LANES)
+
+
+@compiled
+def _finish(it: Iteration, room: Room) -> None:
+    """Voltages of all rows off the paths, once."""
+    for i in range(it.path_rows, it.rows):
+        re, im = splat(0.0), splat(0.0)
+        for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
+            x, y, other = it.upper_value[2 * e], it.upper_value[2 * e + 1], it.upper[e] * ROW
+            vr, vi = load(room.v, other), load(room.v, other + LANES)
+            re = fma(splat(-y), vi, fma(splat(x), vr, re))
+            im = fma(splat(y), vr, fma(splat(x), vi, im))
+        store(room.v, i * ROW, re)
+        store(room.v, i * ROW + LANES, im)
+
+
+@compiled
+def _reduce(
+    forms: Forms, checks: Checks, room: Room, first: int, count: int, margin: FloatArray, row: IntArray
+) -> None:
+    """Smallest margin and its check, of each segment and state; of equal margins the first check's."""
+    for s in range(checks.segment_ptr.size - 1):
+        best, place = splat(math.inf), splat(-1.0)
+        fresh, decisive, sign, limit, scale = True, splat(0.0), 0.0, 0.0, 0.0
+        for c in range(checks.segment_ptr[s], checks.segment_ptr[s + 1]):
+            re, im = splat(forms.fixed[2 * c]), splat(forms.fixed[2 * c + 1])
+            for e in range(forms.ptr[c], forms.ptr[c + 1]):
+                x, y, other = forms.value[2 * e], forms.value[2 * e + 1], forms.index[e] * ROW
+                vr, vi = load(room.v, other), load(room.v, other + LANES)
+                re = fma(splat(-y), vi, fma(splat(x), vr, re))
+                im = fma(splat(y), vr, fma(splat(x), vi, im))
+            square = fma(re, re, mul(im, im))
+            if fresh or checks.sign[c] != sign or checks.limit[c] != limit or checks.scale[c] != scale:
+                # A check matters where sign x value > edge; a square root is taken only there. The edge is moved
+                # outwards by more than it can be rounded, so that no check is lost.
+                fresh, sign, limit, scale = False, checks.sign[c], checks.limit[c], checks.scale[c]
+                slack = fma(splat(1e-14 * scale), choose(less(best, splat(0.0)), sub(splat(0.0), best), best),
+                            splat(1e-14 * abs(limit)))  # fmt: skip
+                edge = sub(sub(splat(sign * limit), mul(splat(scale), best)), slack)
+                decisive = mul(edge, edge)
+                if sign > 0.0:
+                    decisive = choose(less(edge, splat(0.0)), splat(-1.0), decisive)
+                else:
+                    decisive = choose(less(splat(0.0), edge), splat(-1.0), decisive)
+            nearer = less(decisive, square) if sign > 0.0 else less(square, decisive)
+            if bits(nearer) != 0:
+                value = div(mul(splat(sign), sub(splat(limit), root(square))), splat(scale))
+                better = less(value, best)
+                if bits(better) != 0:
+                    best, place = choose(better, value, best), choose(better, splat(float(checks.check[c])), place)
+                    fresh = True
+        store(room.scratch, 0, best)
+        store(room.scratch, LANES, place)
+        for k in range(count):
+            margin[first + k, s] = room.scratch[k]
+            row[first + k, s] = int(room.scratch[LANES + k])
+
+
+@compiled
+def _write(forms: Forms, room: Room, count: int, out: FloatArray, first: int) -> None:
+    """Values of forms, as pairs of real and imaginary part, shape (state, 2 form)."""
+    for i in range(forms.ptr.size - 1):
+        re, im = splat(forms.fixed[2 * i]), splat(forms.fixed[2 * i + 1])
+        for e in range(forms.ptr[i], forms.ptr[i + 1]):
+            x, y, other = forms.value[2 * e], forms.value[2 * e + 1], forms.index[e] * ROW
+            vr, vi = load(room.v, other), load(room.v, other + LANES)
+            re = fma(splat(-y), vi, fma(splat(x), vr, re))
+            im = fma(splat(y), vr, fma(splat(x), vi, im))
+        store(room.scratch, 0, re)
+        store(room.scratch, LANES, im)
+        for k in range(count):
+            out[first + k, 2 * i] = room.scratch[k]
+            out[first + k, 2 * i + 1] = room.scratch[LANES + k]
+
+
+@compiled
+def solve_tiles(
+    first: int,
+    last: int,
+    levels: IntArray,
+    it: Iteration,
+    tolerance2: float,
+    most: int,
+    limits: Forms,
+    checks: Checks,
+    nodes: Forms,
+    conductors: Forms,
+    room: Room,
+    converged: BoolArray,
+    iterations: IntArray,
+    margin: FloatArray,
+    row: IntArray,
+    node_out: FloatArray,
+    conductor_out: FloatArray,
+) -> None:
+    """Solve states ``first`` to ``last``; outputs without columns are left out."""
+    for begin in range(first, last, LANES):
+        count = min(LANES, last - begin)
+        for s in range(levels.shape[1]):
+            for k in range(LANES):  # lanes to spare repeat the last state
+                room.level[s * LANES + k] = levels[begin + min(k, count - 1), s]
+        for i in range(it.path_rows):
+            store(room.v, i * ROW, splat(it.start[2 * i]))
+            store(room.v, i * ROW + LANES, splat(it.start[2 * i + 1]))
+        done = 0
+        for n in range(1, most + 1):
+            _draw(it, room, done)
+            _forward(it, room)
+            moved = _backward(it, room, tolerance2)
+            broken = moved >> LANES
+            ended = ((ALL ^ (moved & ALL)) | broken) & (ALL ^ done)
+            for k in range(count):
+                if ended >> k & 1:
+                    iterations[begin + k] = n
+                    converged[begin + k] = not (broken >> k & 1)
+            done |= ended
+            if done == ALL:
+                break
+        for k in range(count):
+            if not (done >> k & 1):
+                iterations[begin + k] = most
+        if limits.ptr.size > 1 or node_out.shape[1] > 0 or conductor_out.shape[1] > 0:
+            _finish(it, room)
+        if margin.shape[1] > 0:
+            _reduce(limits, checks, room, begin, count, margin, row)
+        if node_out.shape[1] > 0:
+            _write(nodes, room, count, node_out, begin)
+        if conductor_out.shape[1] > 0:
+            _write(conductors, room, count, conductor_out, begin)
+
+
+def room_for(it: Iteration, scopes: int) -> Room:
+    """Working memory for one thread, aligned to a cache line."""
+
+    def aligned(rows: int) -> FloatArray:
+        raw = np.zeros(rows * ROW + LANES)
+        shift = (-raw.ctypes.data // 8) % LANES
+        return raw[shift : shift + rows * ROW]
+
+    return Room(
+        v=aligned(it.rows),
+        y=aligned(it.path_rows + 1),
+        current=aligned(it.port_a.size + 1),
+        level=aligned(scopes // 2 + 1),
+        scratch=aligned(1),
+    )

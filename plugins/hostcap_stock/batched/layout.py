@@ -1,0 +1,252 @@
+"""Lay a network, its growth and its limits out as the kernels read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+
+from hostcap._arrays import ComplexArray, FloatArray, IntArray
+from hostcap.errors import ModelError
+from hostcap.growth import Growth
+from hostcap.limits import LimitSet
+from hostcap.linear import LinearNetwork, Ports, growth_ports
+from hostcap_stock.batched.checks import Watched, watched_forms
+from hostcap_stock.batched.equations import iteration_admittance
+from hostcap_stock.batched.factor import Factor, amplification, factorise
+from hostcap_stock.batched.kernel import Checks, Forms, Iteration
+from hostcap_stock.batched.laws import Laws
+from hostcap_stock.batched.ordering import Ordering, order_nodes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+START_MISFIT_PU = 1e-5
+"""One iteration from the start must not move a live node further: else the model is not what the engine solved."""
+
+
+@frozen(kw_only=True, eq=False)
+class Layout:
+    """All that the kernels read, and what a plan needs beside.
+
+    Attributes:
+        iteration: The fixed point.
+        amplification: How much further than a path node any other live node can move, per unit.
+        limits, checks: The linear limits; empty where some limit is not linear.
+        nodes, conductors: Forms of the full solution.
+        segment_group, segment_family: Of each segment of checks.
+    """
+
+    iteration: Iteration
+    amplification: float
+    limits: Forms
+    checks: Checks
+    nodes: Forms
+    conductors: Forms
+    segment_group: IntArray
+    segment_family: IntArray
+
+
+def lay_out(linear: LinearNetwork, growth: Growth, limits: LimitSet, *, fused: bool) -> Layout:
+    """Order, factorise and arrange.
+
+    Args:
+        linear: The network.
+        growth: What grows.
+        limits: What is watched.
+        fused: Check limits in the kernel; False lays none out.
+
+    Raises:
+        ModelError: The admittance has no inverse, or does not reproduce the start.
+    """
+    grown = growth_ports(growth)
+    ends = np.concatenate([linear.base.node_a, linear.base.node_b, grown.node_a, grown.node_b])
+    admittance = iteration_admittance(linear)
+    ordering = order_nodes(admittance.indptr, admittance.indices, np.unique(ends[ends >= 0]))
+    factor = factorise(admittance, ordering)
+    _check_start(linear, factor)
+    idle_v = _idle_voltages(linear, admittance, factor)
+    row = np.empty(linear.node_count, dtype=np.int32)
+    row[ordering.node] = ordering.row
+    conductors = linear.conductors()
+    watched = watched_forms(limits, conductors) if fused else Watched.nothing(linear.node_count)
+    return Layout(
+        iteration=_iteration(linear, growth, grown, ordering, factor, row, idle_v),
+        amplification=amplification(factor, ordering, np.where(linear.live, linear.nominal_v, np.inf)),
+        limits=_forms(watched.matrix, row, idle_v),
+        checks=Checks(
+            segment_ptr=watched.segment_ptr,
+            sign=watched.sign,
+            limit=watched.limit,
+            scale=watched.scale,
+            check=watched.check,
+        ),
+        nodes=_forms(_identity(linear.node_count), row, idle_v),
+        conductors=_forms(conductors, row, idle_v),
+        segment_group=watched.segment_group,
+        segment_family=watched.segment_family,
+    )
+
+
+def _identity(size: int) -> csr_array:
+    from scipy.sparse import csr_array
+
+    return csr_array((np.ones(size, np.complex128), np.arange(size), np.arange(size + 1)), shape=(size, size))
+
+
+def _pairs(values: Any) -> FloatArray:
+    """Complex numbers as real and imaginary part, one after the other."""
+    flat: FloatArray = np.ascontiguousarray(values, dtype=np.complex128).view(np.float64)
+    return flat
+
+
+def _check_start(linear: LinearNetwork, factor: Factor) -> None:
+    base = linear.base
+    start_v = base.voltage_v(linear.start_v)
+    drawn = base.drawn_a(start_v) - base.siemens * start_v
+    injected = linear.source_a.copy()
+    for node, sign in ((base.node_a, -1.0), (base.node_b, 1.0)):
+        np.add.at(injected, node[node >= 0], sign * drawn[node >= 0])
+    moved = np.where(linear.live, np.abs(factor.solve(injected) - linear.start_v) / linear.nominal_v, 0.0)
+    worst = float(np.max(moved, initial=0.0))
+    if not worst <= START_MISFIT_PU:
+        raise ModelError(
+            f"solver 'batched' does not reproduce the engine's start: node {int(np.argmax(moved))} differs by "
+            f'{worst:.3g} pu (expected <= {START_MISFIT_PU:g}); set solver.plugin = "opendss"'
+        )
+
+
+def _idle_voltages(linear: LinearNetwork, admittance: csr_array, factor: Factor) -> Any:
+    """Voltages without any injection, refined in extended precision, clongdouble, shape (node,).
+
+    Jumpers of 1e7 S beside service lines cost nine digits; the sources' part, which is nearly all of a voltage, gets
+    them back here once. Where long double is no wider than double, the refinement does no harm.
+    """
+    data = admittance.data.astype(np.clongdouble)
+    idle = factor.solve(linear.source_a).astype(np.clongdouble)
+    for _ in range(3):
+        products = data * idle[admittance.indices]
+        residual = linear.source_a - np.add.reduceat(products, admittance.indptr[:-1])
+        idle = idle + factor.solve(residual.astype(np.complex128))
+    return idle
+
+
+def _forms(matrix: csr_array, row: IntArray, idle_v: Any) -> Forms:
+    """Rows of a matrix over nodes, as the kernels read them; their fixed part in extended precision."""
+    products = np.append(matrix.data.astype(np.clongdouble) * idle_v[matrix.indices], 0)
+    filled = np.diff(matrix.indptr) > 0
+    fixed = np.zeros(matrix.shape[0], dtype=np.clongdouble)
+    if np.any(filled):
+        fixed[filled] = np.add.reduceat(products[:-1], matrix.indptr[:-1][filled])
+    return Forms(
+        ptr=matrix.indptr.astype(np.int32),
+        index=row[matrix.indices],
+        value=_pairs(matrix.data),
+        fixed=_pairs(fixed),
+    )
+
+
+def _iteration(
+    linear: LinearNetwork,
+    growth: Growth,
+    grown: Ports,
+    ordering: Ordering,
+    factor: Factor,
+    row: IntArray,
+    idle_v: Any,
+) -> Iteration:
+    parts = _Parts(linear.base, grown, growth, row)
+    rows, paths = linear.node_count, ordering.path_rows
+    inject = _inject(parts, paths)
+    lower = _rows(factor.lower_ptr, factor.lower, factor.lower_value, ordering.row, paths, columns=paths)
+    upper = _rows(factor.upper_ptr, factor.upper, factor.upper_value, ordering.row, rows, columns=rows)
+    inverse = np.empty(rows, np.complex128)
+    inverse[ordering.row] = factor.inverse_pivot
+    node_of_row = np.empty(rows, np.int32)
+    node_of_row[row] = np.arange(rows)
+    path_node = node_of_row[:paths]
+    grounded = np.append(idle_v, 0)
+    held = np.append(node_of_row, -1)
+    port_v = grounded[held[parts.port_a]] - grounded[held[parts.port_b]]
+    laws = parts.laws
+    return Iteration(
+        rows=rows,
+        path_rows=paths,
+        port_a=parts.port_a,
+        port_b=parts.port_b,
+        port_v=_pairs(port_v),
+        part_ptr=parts.part_ptr,
+        part_scope=parts.scope,
+        part_siemens=_pairs(parts.siemens),
+        part_per_v2=parts.per_v2,
+        part_law=parts.law,
+        law_model=laws.model,
+        law=laws.numbers,
+        law_fit=laws.reach,
+        fit=laws.fit,
+        inject_ptr=inject[0],
+        inject_port=inject[1],
+        inject_sign=inject[2],
+        lower_ptr=lower[0],
+        lower=lower[1],
+        lower_value=lower[2],
+        upper_ptr=upper[0],
+        upper=upper[1],
+        upper_value=upper[2],
+        inverse=_pairs(inverse[:paths]),
+        weight=np.where(linear.live[path_node], 1.0 / linear.nominal_v[path_node] ** 2, 0.0),
+        start=_pairs(linear.start_v[path_node] - idle_v[path_node]),
+    )
+
+
+class _Parts:
+    """Base loads and growth points, joined where they hang on the same two nodes."""
+
+    def __init__(self, base: Ports, grown: Ports, growth: Growth, row: IntArray) -> None:
+        """Join; ports and parts are in the order of the first node's row, so that memory is read in order."""
+        rows = np.append(row, -1)
+        a, b = (rows[np.concatenate([getattr(base, n), getattr(grown, n)])] for n in ("node_a", "node_b"))
+        order = np.lexsort((np.arange(a.size), b, a))
+        a, b = a[order], b[order]
+        first = np.ones(a.size, dtype=bool)
+        first[1:] = (np.diff(a) != 0) | (np.diff(b) != 0)
+        starts = np.flatnonzero(first)
+        scope = np.concatenate([np.full(len(base), -1), growth.scope[grown.injector]])
+        # What a port draws leaves its node: with the sign turned it is injected.
+        siemens: ComplexArray = -np.concatenate([base.siemens, grown.siemens])
+        base_v = np.concatenate([base.base_v, grown.base_v])
+        self.laws = Laws.of(base, grown)
+        self.port_a, self.port_b = a[starts].astype(np.int32), b[starts].astype(np.int32)
+        self.part_ptr = np.append(starts, a.size).astype(np.int32)
+        self.scope = scope[order].astype(np.int32)
+        self.siemens = siemens[order]
+        self.per_v2 = 1.0 / base_v[order] ** 2
+        self.law = self.laws.of_port[order].astype(np.int32)
+
+
+def _inject(parts: _Parts, paths: int) -> tuple[IntArray, IntArray, FloatArray]:
+    """Ports of each path row, and whether their current enters (1) or leaves (-1) there."""
+    count = parts.port_a.size
+    row = np.concatenate([parts.port_a, parts.port_b])
+    port = np.concatenate([np.arange(count), np.arange(count)])
+    sign = np.concatenate([np.ones(count), -np.ones(count)])
+    kept = row >= 0
+    row, port, sign = row[kept], port[kept], sign[kept]
+    order = np.lexsort((port, row))
+    pointer = np.searchsorted(row[order], np.arange(paths + 1))
+    return pointer.astype(np.int32), port[order].astype(np.int32), sign[order]
+
+
+def _rows(
+    ptr: IntArray, index: IntArray, value: ComplexArray, row: IntArray, rows: int, *, columns: int
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Entries of a factor by the kernels' rows, columns below ``columns`` alone, with their sign turned."""
+    from scipy.sparse import coo_array
+
+    step = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
+    where_row, where_column = row[step], row[index]
+    kept = (where_row < rows) & (where_column < columns) & (value != 0)
+    matrix = coo_array((-value[kept], (where_row[kept], where_column[kept])), shape=(rows, columns)).tocsr()
+    matrix.sort_indices()
+    return matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), _pairs(matrix.data)

@@ -1,0 +1,264 @@
+"""From an engine at its start to a ``LinearNetwork``: admittances without injectors, sources, ports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import ComplexArray, IntArray
+from hostcap.errors import ModelError
+from hostcap.findings import some
+from hostcap.linear import MODELS, LinearNetwork, Ports, connection, port_base_v
+from hostcap.network import Network
+from hostcap_stock.opendss.engine import Engine
+
+FROZEN_LOADS = ("hostcap_frozen_", "hostcap_generation_")
+"""Names of loads that stand for generating elements; the number after it is the injector's."""
+GROWTH_LOADS = "hostcap_growth_"
+"""Names of loads that plans of the solver ``opendss`` add; no part of the start."""
+WAY_OUT = 'set solver.plugin = "opendss"'
+_VARIABLE = 0
+
+
+def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: ComplexArray) -> LinearNetwork:
+    """Read the network without its injectors, and the ports of its injectors.
+
+    The admittance is summed from the primitives of what delivers power and of the sources, which is the engine's own
+    matrix without its injectors', without the rounding of a difference.
+
+    Args:
+        engine: At the start; its voltages and loads stay as they are.
+        network: The feeder.
+        slots: Slot of each node in the engine's voltage vector; slot 0 is ground.
+        start_v: Voltages of the start, V, shape (node,).
+
+    Raises:
+        ModelError: An injector that has no linear form here, by name.
+    """
+    dss = engine.dss
+    if int(dss.Solution.Year()) != 0:
+        raise ModelError(f"the model sets `year`, whose load growth solver 'batched' does not read; {WAY_OUT}")
+    node_of_slot = np.full(int(dss.Circuit.NumNodes()) + 1, -1, dtype=np.int32)
+    node_of_slot[slots] = np.arange(slots.size, dtype=np.int32)
+    if slots.size != int(dss.Circuit.NumNodes()):
+        raise ModelError("the model has nodes that the network lacks; load it again")
+    _refuse_other_injectors(engine)
+    loads = _Loads.read(engine, network, node_of_slot)
+    admittance, own = _Stamps(), _Stamps()
+    _delivering(engine, network, node_of_slot, admittance, own)
+    _sources(engine, node_of_slot, admittance)
+    base = loads.ports(network, admittance)
+    y_ptr, y_index, y_siemens = admittance.csr(slots.size, slots.size)
+    c_ptr, c_index, c_siemens = own.csr(network.conductors.node.size, slots.size)
+    return LinearNetwork(
+        nominal_v=network.nodes.nominal_v,
+        live=network.nodes.live,
+        start_v=start_v,
+        source_a=_source_current(engine)[slots],
+        y_ptr=y_ptr,
+        y_index=y_index,
+        y_siemens=y_siemens,
+        conductor_ptr=c_ptr,
+        conductor_index=c_index,
+        conductor_siemens=c_siemens,
+        base=base,
+    )
+
+
+class _Stamps:
+    """Small dense blocks on their way into one sparse matrix."""
+
+    def __init__(self) -> None:
+        self._row: list[Any] = []
+        self._column: list[Any] = []
+        self._value: list[Any] = []
+
+    def add(self, rows: IntArray, columns: IntArray, block: ComplexArray) -> None:
+        """Add a block; rows and columns of -1 are ground and left out."""
+        row = np.repeat(rows, columns.size)
+        column = np.tile(columns, rows.size)
+        kept = (row >= 0) & (column >= 0)
+        self._row.append(row[kept])
+        self._column.append(column[kept])
+        self._value.append(block.ravel()[kept])
+
+    def csr(self, rows: int, columns: int) -> tuple[IntArray, IntArray, ComplexArray]:
+        """Pointer, index and value of the sum, rows sorted, exact zeros dropped."""
+        from scipy.sparse import coo_array
+
+        def joined(parts: list[Any], dtype: Any) -> Any:
+            return np.concatenate([*parts, np.empty(0, dtype=dtype)])
+
+        where = (joined(self._row, np.int32), joined(self._column, np.int32))
+        matrix = coo_array((joined(self._value, np.complex128), where), shape=(rows, columns)).tocsr()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        matrix.sort_indices()
+        return np.asarray(matrix.indptr), np.asarray(matrix.indices), np.asarray(matrix.data)
+
+
+def _primitive(engine: Engine) -> ComplexArray:
+    """Primitive admittance of the active element, S; the engine lists it by columns."""
+    listed = np.asarray(engine.dss.CktElement.YPrim(), dtype=np.float64).view(np.complex128)
+    size = round(np.sqrt(listed.size))
+    return listed.reshape(size, size).T
+
+
+def _nodes(engine: Engine, node_of_slot: IntArray) -> IntArray:
+    return node_of_slot[np.asarray(engine.dss.CktElement.NodeRef(), dtype=np.int32)]
+
+
+def _delivering(engine: Engine, network: Network, node_of_slot: IntArray, admittance: _Stamps, own: _Stamps) -> None:
+    dss, equipment = engine.dss, network.equipment
+    index = {f"{k}.{n}".lower(): i for i, (k, n) in enumerate(zip(equipment.kind, equipment.name, strict=True))}
+    first = np.searchsorted(network.conductors.equipment, np.arange(equipment.name.size))
+    more = dss.Circuit.FirstPDElement()
+    while more:
+        nodes, block = _nodes(engine, node_of_slot), _primitive(engine)
+        admittance.add(nodes, nodes, block)
+        found = index.get(dss.CktElement.Name().lower())
+        if found is not None:
+            own.add(first[found] + np.arange(nodes.size), nodes, block)
+        more = dss.Circuit.NextPDElement()
+
+
+def _sources(engine: Engine, node_of_slot: IntArray, admittance: _Stamps) -> None:
+    dss = engine.dss
+    more = dss.Vsources.First()
+    while more:
+        if dss.CktElement.Enabled():
+            nodes = _nodes(engine, node_of_slot)
+            admittance.add(nodes, nodes, _primitive(engine))
+        more = dss.Vsources.Next()
+
+
+def _source_current(engine: Engine) -> ComplexArray:
+    """What sources inject, A, by slot; the engine refills this vector at its next iteration."""
+    matrix = engine.dss.YMatrix
+    matrix.ZeroInjCurr()
+    matrix.GetSourceInjCurrents()
+    return np.asarray(matrix.getI(), dtype=np.float64).view(np.complex128)
+
+
+def _refuse_other_injectors(engine: Engine) -> None:
+    dss, odd = engine.dss, []
+    more = dss.Circuit.FirstPCElement()
+    while more:
+        name = str(dss.CktElement.Name())
+        if name.partition(".")[0].lower() not in ("load", "vsource"):
+            odd.append(name)
+        more = dss.Circuit.NextPCElement()
+    if odd:
+        raise ModelError(f"solver 'batched' has no form for {len(odd)} injecting elements: {some(odd)}; {WAY_OUT}")
+
+
+@frozen(kw_only=True)
+class _Load:
+    """One enabled load as the engine has it now; power with multipliers applied."""
+
+    name: str
+    nodes: IntArray
+    phases: int
+    delta: bool
+    base_v: float
+    kw: float
+    kvar: float
+    model: int
+    vmin_pu: float
+    vmax_pu: float
+    vlow_pu: float
+    cvr_watts: float
+    cvr_vars: float
+
+
+@frozen
+class _Loads:
+    """All loads of the start."""
+
+    listed: list[_Load] = field()
+
+    @classmethod
+    def read(cls, engine: Engine, network: Network, node_of_slot: IntArray) -> _Loads:
+        """Read every enabled load.
+
+        Raises:
+            ModelError: A load model, or an open load, that has no form here.
+        """
+        dss, found = engine.dss, []
+        records = engine.records("Load")
+        multiplier = float(dss.Solution.LoadMult())
+        odd: list[str] = []
+        more = dss.Loads.First()
+        while more:
+            name = str(dss.Loads.Name()).lower()
+            if not name.startswith(GROWTH_LOADS):
+                model, kv, phases = int(dss.Loads.Model()), float(dss.Loads.kV()), int(dss.CktElement.NumPhases())
+                if model not in MODELS:
+                    odd.append(f"{name} (model {model})")
+                elif dss.CktElement.IsOpen(1, 0):
+                    odd.append(f"{name} (open)")
+                factor = multiplier if int(dss.Loads.Status()) == _VARIABLE else 1.0
+                delta = bool(dss.Loads.IsDelta())
+                found.append(
+                    _Load(
+                        name=name,
+                        nodes=_nodes(engine, node_of_slot),
+                        phases=phases,
+                        delta=delta,
+                        base_v=port_base_v(kv, phases=phases, delta=delta),
+                        kw=float(dss.Loads.kW()) * factor,
+                        kvar=float(dss.Loads.kvar()) * factor,
+                        model=model,
+                        vmin_pu=float(dss.Loads.Vminpu()),
+                        vmax_pu=float(dss.Loads.Vmaxpu()),
+                        vlow_pu=float(records.get(name, {}).get("vlowpu", 0.5)),
+                        cvr_watts=float(dss.Loads.CVRwatts()),
+                        cvr_vars=float(dss.Loads.CVRvars()),
+                    )
+                )
+            more = dss.Loads.Next()
+        if odd:
+            raise ModelError(f"solver 'batched' has no form for {len(odd)} loads: {some(odd)}; {WAY_OUT}")
+        return cls(found)
+
+    def ports(self, network: Network, admittance: _Stamps) -> Ports:
+        """Ports of loads that draw something; those on dead nodes go into the admittance instead.
+
+        A dead node floats near zero volts, where every law is a constant impedance; as a port it would leave the
+        node without any admittance.
+        """
+        index = {str(n).lower(): i for i, n in enumerate(network.injectors.name) if network.injectors.kind[i] == "load"}
+        live = np.append(network.nodes.live, True)  # the last stands for ground
+        kept: list[tuple[_Load, int, int, int]] = []
+        for load in self.listed:
+            if load.kw == 0.0 and load.kvar == 0.0:
+                continue
+            injector = index.get(load.name, -1)
+            for prefix in FROZEN_LOADS:
+                if load.name.startswith(prefix):
+                    injector = int(load.name.removeprefix(prefix))
+            for a, b in connection(load.nodes, phases=load.phases, delta=load.delta):
+                if live[a] and live[b]:
+                    kept.append((load, injector, a, b))
+                else:
+                    y = (load.kw - 1j * load.kvar) * 1000.0 / load.phases / load.base_v**2
+                    ends = np.asarray([a, b], dtype=np.int32)
+                    admittance.add(ends, ends, np.asarray([[y, -y], [-y, y]]))
+
+        def column(name: str) -> list[float]:
+            return [getattr(load, name) for load, _, _, _ in kept]
+
+        phases = np.asarray(column("phases"), dtype=np.float64)
+        return Ports(
+            node_a=[a for _, _, a, _ in kept],
+            node_b=[b for _, _, _, b in kept],
+            kw=np.asarray(column("kw")) / phases,
+            kvar=np.asarray(column("kvar")) / phases,
+            injector=[i for _, i, _, _ in kept],
+            **{
+                name: column(name)
+                for name in ("base_v", "model", "vmin_pu", "vmax_pu", "vlow_pu", "cvr_watts", "cvr_vars")
+            },
+        )

@@ -1,0 +1,141 @@
+"""Findings about a model as it was read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hostcap._arrays import BoolArray, IntArray
+from hostcap.findings import Finding, Severity, some
+from hostcap.network import Customers, Injectors
+from hostcap.topology import CapacityGroups
+from hostcap_stock.opendss.model import Model
+
+
+def note_ratings(
+    unrated: list[str], derived: list[str], lines: int, emergency_factor: float, findings: list[Finding]
+) -> None:
+    """Lines that state no normal or no emergency rating."""
+    if unrated:
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="unrated-lines",
+                element=some(unrated),
+                count=len(unrated),
+                message=f"{len(unrated)} of {lines} lines state no normal rating and are not watched by thermal "
+                'limits; state normamps, or set network.unrated = "engine-default"',
+            )
+        )
+    if derived:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="emergency-ratings-derived",
+                element=some(derived),
+                count=len(derived),
+                message=f"{len(derived)} lines state no emergency rating; {emergency_factor:g} x normal is used where "
+                "emergency ratings are asked for; state emergamps, or set network.emergency_factor",
+            )
+        )
+
+
+def note_network(
+    model: Model,
+    *,
+    live: BoolArray,
+    groups: CapacityGroups,
+    customers: Customers,
+    injectors: Injectors,
+    unjudged: list[str],
+    findings: list[Finding],
+) -> None:
+    """Dead nodes and who hangs on them, loads without kW, meshed groups, and what acts unseen."""
+    dead = np.flatnonzero(~live)
+    if dead.size:
+        listed = [model.node_names[n] for n in dead]
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="dead-nodes",
+                element=some(listed),
+                count=int(dead.size),
+                message=f"{dead.size} nodes are joined to no source; they are left out of limits and convergence; "
+                "close or complete what should feed them",
+            )
+        )
+    _note_dead_customers(model, live, customers, injectors, findings)
+    idle = (injectors.kind == "load") & (injectors.load_kw == 0) & (injectors.generation_kw == 0)
+    if np.any(idle):
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="loads-without-kw",
+                element=some([str(n) for n in injectors.name[idle]]),
+                count=int(idle.sum()),
+                message=f"{int(idle.sum())} loads of the model have 0 kW; they count as customers and grow; "
+                "state their kW if the start is as-modelled",
+            )
+        )
+    several = [i for i, n in zip(groups.ids, groups.transformer_counts, strict=True) if n > 1]
+    if several:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="group-fed-by-several-transformers",
+                element=some(several),
+                count=len(several),
+                message=f"{len(several)} groups are fed by more than one transformer (banks or meshed LV); "
+                "if that is not meant, look for a closed switch between LV networks",
+            )
+        )
+    if model.unknown_elements:
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="elements-left-as-modelled",
+                element=some(model.unknown_elements),
+                count=len(model.unknown_elements),
+                message="elements that are neither load nor generator, PV or storage act as the engine has them; "
+                "replace them by loads or generators if they should be part of the start",
+            )
+        )
+    if unjudged:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="controls-not-judged",
+                element=some(unjudged),
+                count=len(unjudged),
+                message=f"{len(unjudged)} controls are frozen at the start like all, but whether they would have acted "
+                "later is not judged (capacitor, inverter and remote-bus controls); solve the stop with them to see",
+            )
+        )
+
+
+def _note_dead_customers(
+    model: Model, live: BoolArray, customers: Customers, injectors: Injectors, findings: list[Finding]
+) -> None:
+    off = np.flatnonzero(~customers.live).astype(np.int32)
+    live_bus = np.zeros(len(model.bus_names), dtype=bool)
+    live_bus[model.node_bus[live]] = True
+    # On a bus with live nodes only the phase is missing; elsewhere the whole bus is.
+    phase_missing = live_bus[customers.bus[off]]
+    for chosen, code, why in (
+        (off[~phase_missing], "customers-on-dead-nodes", "hang on buses that are joined to no source"),
+        (off[phase_missing], "customers-on-missing-phases", "are connected to a phase that does not reach their bus"),
+    ):
+        if chosen.size:
+            findings.append(
+                Finding(
+                    severity=Severity.WARNING,
+                    code=code,
+                    element=some([str(c) for c in customers.id[chosen]]),
+                    count=int(chosen.size),
+                    kw=_load_kw(customers, injectors, chosen),
+                    message=f"{chosen.size} customers {why}; they are not counted and do not grow: connect them",
+                )
+            )
+
+
+def _load_kw(customers: Customers, injectors: Injectors, chosen: IntArray) -> float:
+    return float(np.sum(injectors.load_kw[customers.element[np.isin(customers.of_element, chosen)]]))
