@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -57,6 +57,11 @@ def sums(index: IntArray, values: Any, size: int) -> FloatArray:
     return np.bincount(index, weights=np.asarray(values, dtype=np.float64), minlength=size).astype(np.float64)
 
 
+def _equal_arrays(left: Any, right: Any) -> bool:
+    numeric = isinstance(left, np.ndarray) and left.dtype.kind in "fc"
+    return bool(np.array_equal(left, right, equal_nan=numeric))
+
+
 def same(left: Any, right: Any) -> bool:
     """Equality of two records of one class, arrays compared by content (nan equals nan)."""
     if type(left) is not type(right):
@@ -66,11 +71,13 @@ def same(left: Any, right: Any) -> bool:
             continue
         a, b = getattr(left, field.name), getattr(right, field.name)
         if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-            numeric = getattr(a, "dtype", None) is not None and a.dtype.kind in "fc"
-            if not np.array_equal(a, b, equal_nan=numeric):
+            if not _equal_arrays(a, b):
                 return False
         elif attrs.has(type(a)):
             if not same(a, b):
+                return False
+        elif isinstance(a, Mapping) and isinstance(b, Mapping):
+            if list(a) != list(b) or not all(_equal_arrays(a[key], b[key]) for key in a):
                 return False
         elif a != b:
             return False

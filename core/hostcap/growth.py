@@ -31,6 +31,10 @@ class ConstantPower:
     vmax_pu: float = field(default=2.0, validator=validators.gt(0.0))
     vlow_pu: float = field(default=0.5, validator=validators.ge(0.0))
 
+    def __attrs_post_init__(self) -> None:
+        if not self.vlow_pu < self.vmin_pu < self.vmax_pu:
+            raise ValueError(f"must rise: vlow_pu {self.vlow_pu:g}, vmin_pu {self.vmin_pu:g}, vmax_pu {self.vmax_pu:g}")
+
 
 @frozen(kw_only=True)
 class UnitInjection:

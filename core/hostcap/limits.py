@@ -24,7 +24,7 @@ from hostcap._arrays import (
     ints,
     names,
 )
-from hostcap.errors import ConfigError
+from hostcap.errors import ConfigError, HostcapError
 from hostcap.network import _ByContent
 from hostcap.solution import Solution
 
@@ -71,7 +71,7 @@ class LinearLimits(_ByContent):
         labels: What each row is about.
         node_ptr, node_index, node_coefficient: CSR of ``a``: per V, complex, ``node_ptr`` of shape (row + 1,).
         conductor_ptr, conductor_index, conductor_coefficient: CSR of ``b``: per A.
-        lower, upper: Limits in the row's unit; nan where there is none.
+        lower, upper: Limits in the row's unit; nan or infinite where there is none.
         metric_low, metric_high: Names of the two kinds of violation (the *families* of ``Extremes``).
         scale: What excess is measured in; |limit| where nan.
         description: The limits in one line, for tables and people.
@@ -256,7 +256,7 @@ class LimitSet:
         for limit in self.limits:
             size = limit.lower.size
             for values, side, metric in ((limit.upper, 1.0, limit.metric_high), (limit.lower, -1.0, limit.metric_low)):
-                used = np.flatnonzero(~np.isnan(values))
+                used = np.flatnonzero(np.isfinite(values))
                 if used.size == 0:
                     continue
                 row.append(used + offset)
@@ -365,13 +365,17 @@ class LimitSet:
         value = self.values(solution, start)[:, self.check_row]
         margin = self.check_sign * (self.check_limit - value) / self.check_scale
         margin[~solution.converged] = np.nan
+        if self.linear_rows == self.row_count and np.any(np.isnan(margin[solution.converged])):
+            raise HostcapError("a solver reported a converged state whose voltages or currents are no numbers")
         return value, margin
 
     def extremes(self, solution: Solution, start: Solution | None = None) -> Extremes:
         """Reduce states to the tightest row of each group and family."""
         _, margin = self._margins(solution, start)
         states, checks = margin.shape
-        least = np.minimum.reduceat(margin, self.segment_start, axis=1)
+        # A row without a value (a ratio over zero) is passed over: it is not broken.
+        least = np.fmin.reduceat(margin, self.segment_start, axis=1)
+        least[np.isnan(least)] = np.inf
         lengths = np.diff(np.append(self.segment_start, checks))
         at_least = margin == np.repeat(least, lengths, axis=1)
         place = np.where(at_least, np.arange(checks), checks)

@@ -79,13 +79,12 @@ class Ports(_ByContent):
     @cached_property
     def siemens(self) -> ComplexArray:
         """Admittance conj(S) / base_v^2 that draws the rated power at the rated voltage, S, shape (port,)."""
-        return (self.kw - 1j * self.kvar) * 1000.0 / self.base_v**2
+        return np.asarray((self.kw - 1j * self.kvar) * 1000.0 / self.base_v**2, dtype=np.complex128)
 
     def voltage_v(self, node_v: ComplexArray) -> ComplexArray:
         """Voltage of a against b, V, shape (..., port), from node voltages of shape (..., node)."""
         grounded = np.concatenate([node_v, np.zeros_like(node_v[..., :1])], axis=-1)
-        difference: ComplexArray = grounded[..., self.node_a] - grounded[..., self.node_b]
-        return difference
+        return np.asarray(grounded[..., self.node_a] - grounded[..., self.node_b], dtype=np.complex128)
 
     def drawn_a(self, voltage_v: ComplexArray) -> ComplexArray:
         """Current into a and out of b that the ports draw, A, same shape as ``voltage_v``."""
@@ -107,8 +106,7 @@ class Ports(_ByContent):
                 law = np.where((u <= self.vlow_pu) | (self.model == CONSTANT_IMPEDANCE), 1.0, law)
                 factors.append(law)
         y = self.siemens
-        drawn: ComplexArray = (y.real * factors[0] + 1j * y.imag * factors[1]) * voltage_v
-        return drawn
+        return np.asarray((y.real * factors[0] + 1j * (y.imag * factors[1])) * voltage_v, dtype=np.complex128)
 
 
 @frozen(kw_only=True, eq=False)
@@ -122,8 +120,7 @@ class LinearNetwork(_ByContent):
         live: Reached from a source; other nodes are left out of convergence.
         start_v: Voltages of the start, which every state starts from, V, shape (node,).
         source_a: Current that sources inject, A, shape (node,).
-        y_ptr, y_index, y_siemens: Nodal admittance without injectors, CSR, S, shape (node, node). Ports of
-            injectors on dead nodes are in it, as the impedance that the law gives below ``vlow_pu``.
+        y_ptr, y_index, y_siemens: Nodal admittance without injectors, CSR, S, shape (node, node).
         conductor_ptr, conductor_index, conductor_siemens: Current of each conductor into its equipment as a linear
             form of node voltages, CSR, S, shape (conductor, node).
         base: Ports of loads, and of generating elements at their frozen power.

@@ -13,6 +13,8 @@ from hostcap.tables import Chunk, Results, Table
 
 RUN_FILE = "hostcap-run.json"
 """What marks a results folder, and sums its run up."""
+TABLE_ENDINGS = ("parquet", "csv")
+"""Files of tables, at ``<table>/<scenario>/<feeder>/<year>.<ending>``."""
 
 
 def check_writable(folder: Path) -> None:
@@ -21,6 +23,8 @@ def check_writable(folder: Path) -> None:
     Raises:
         OutputError: It cannot be made or written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, not a folder; give a folder with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".{os.getpid()}.part"
@@ -32,8 +36,10 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def claim(folder: Path, summary: Mapping[str, Any]) -> None:
+def claim(folder: Path, summary: Mapping[str, Any], *, replace: bool = False) -> None:
     """Mark a folder as this run's.
+
+    A run that failed or was stopped before any feeder had an answer is replaced without asking.
 
     Raises:
         OutputError: It holds another study's run, or anything else.
@@ -41,16 +47,37 @@ def claim(folder: Path, summary: Mapping[str, Any]) -> None:
     marker = folder / RUN_FILE
     if marker.exists():
         try:
-            held = json.loads(marker.read_text(encoding="utf-8"))["work_package_id"]
+            record = json.loads(marker.read_text(encoding="utf-8"))
+            held, study = record["work_package_id"], record["study"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(f"{marker}: cannot be read ({error}); give another folder with --out") from error
-        if held != summary["work_package_id"]:
-            raise OutputError(
-                f"{folder}: holds the run of another study or of other input ({held}); remove it, or give --out"
-            )
+        if held != summary["work_package_id"] or study != summary["study"]:
+            if not replace and any(path.parts[-4] != "findings" for path in _tables(folder)):
+                what = "other input" if study == summary["study"] else "another study"
+                raise OutputError(
+                    f"{folder}: holds a run of {what} ({record.get('name')!r}); give --replace, or another --out"
+                )
+            _clear(folder)
     elif any(not each.name.startswith(".") for each in folder.iterdir()):
         raise OutputError(f"{folder}: is not empty and holds no hostcap run; give an empty or new folder with --out")
     write_summary(folder, {**summary, "state": "running"})
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [path for ending in TABLE_ENDINGS for path in sorted(folder.glob(f"*/*/*/*.{ending}"))]
+
+
+def _clear(folder: Path) -> None:
+    """Remove the tables of the run that a folder holds, and the folders that they leave empty; nothing else."""
+    try:
+        for path in _tables(folder):
+            path.unlink()
+            for parent in list(path.parents)[:3]:
+                if any(parent.iterdir()):
+                    break
+                parent.rmdir()
+    except OSError as error:
+        raise OutputError(f"{folder}: its run cannot be replaced: {error.strerror or error}") from error
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
@@ -83,16 +110,17 @@ def read_results(folder: Path | str) -> Results:
     tables: dict[tuple[str, int, str], list[Table]] = {}
     for path in sorted(folder.glob("*/*/*/*.parquet")):
         name, scenario, feeder = path.relative_to(folder).parts[:3]
+        if not path.stem.isdecimal():
+            raise OutputError(f"{path}: is not a year of hostcap's results; remove it")
         tables.setdefault((scenario, int(path.stem), feeder), []).append(_read_table(path, name))
     if not tables:
         found = "CSV files alone, which carry no types" if any(folder.glob("*/*/*/*.csv")) else "no tables"
         raise OutputError(f"{folder}: holds {found}; run the study with the 'parquet' writer")
+    order = {feeder: place for place, feeder in enumerate(summary.get("scope", {}).get("feeders", ()))}
+    keys = sorted(tables, key=lambda key: (order.get(key[2], len(order)), key))
     return Results(
         work_package_id=run_id,
-        chunks=tuple(
-            Chunk(scenario=scenario, year=year, feeder=feeder, tables=tuple(found))
-            for (scenario, year, feeder), found in tables.items()
-        ),
+        chunks=tuple(Chunk(scenario=key[0], year=key[1], feeder=key[2], tables=tuple(tables[key])) for key in keys),
         failed=summary.get("failed", {}),
         summary=summary,
     )

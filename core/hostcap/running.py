@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from hostcap.errors import ConfigError, HostcapError, OutputError, StoppedError
+from hostcap.errors import ConfigError, HostcapError, OutputError, PluginError, StoppedError
 from hostcap.findings import Finding, Severity
 from hostcap.network import Network
 from hostcap.plugins.kinds import Preview, Progress
@@ -24,6 +25,7 @@ from hostcap.workers import Workers
 
 FEEDER_FAILED = "feeder-failed"
 """Code of the finding that says why a feeder has no results."""
+_LOG = logging.getLogger(__name__)
 _DISTRIBUTIONS = ("hostcap", "opendssdirect.py", "dss_python_backend", "numpy", "scipy", "pyarrow")
 
 
@@ -31,6 +33,7 @@ def run(
     work_package: WorkPackage,
     *,
     out: Path | None = None,
+    replace: bool = False,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     workers: int = 1,
@@ -40,6 +43,7 @@ def run(
     Args:
         work_package: The study.
         out: Folder for the study's writers; None keeps results in memory alone.
+        replace: Replace a run of another study or input that ``out`` holds.
         progress: Told (stage, done, total).
         should_stop: Asked between batches of states (with workers: between feeders); True ends the run.
         workers: Processes that share the feeders; 1 runs them here, one after the other. The tables are the same.
@@ -64,20 +68,25 @@ def run(
     chunks: list[Chunk] = []
     failed: dict[str, str] = {}
     summary: dict[str, Any] = {"name": work_package.name, "study": work_package.canonical, "machine": _machine()}
-    state = "interrupted"
+    summary["scope"] = {"feeders": list(work_package.scope.feeders), "year": work_package.scope.year}
+    state, claimed = "interrupted", False
     try:
         feeders.load()
         run_id = work_package.id_from(feeders.hashes)
         summary = {"work_package_id": run_id, **summary, "inputs": feeders.hashes, "versions": _versions()}
         if out is not None:
-            claim(out, summary)
+            claim(out, summary, replace=replace)
+            claimed = True
         for feeder in work_package.scope.feeders:
+            if stop():
+                raise StoppedError(f"stopped before feeder {feeder!r}; feeders that were finished are kept")
             try:
                 for chunk in feeders.chunks(feeder, run_id):
                     _keep(chunk, out, writers, chunks, told)
             except (StoppedError, OutputError):
                 raise
-            except HostcapError as error:
+            except Exception as raised:
+                error = raised if isinstance(raised, HostcapError) else _of_a_plugin(work_package, raised)
                 failed[feeder] = str(error)
                 _keep(_failure(work_package, run_id, feeder, error, feeders.networks), out, writers, chunks, told)
         state = "failed" if failed else "complete"
@@ -89,7 +98,7 @@ def run(
             "seconds": round(time.monotonic() - began, 3),
             "feeders": {chunk.feeder: chunk.summary for chunk in chunks if chunk.summary},
         }
-        if out is not None and "work_package_id" in summary:
+        if out is not None and claimed:
             write_summary(out, summary)
     return Results(work_package_id=run_id, chunks=tuple(chunks), failed=failed, summary=summary)
 
@@ -143,8 +152,6 @@ class _Feeders:
             return
         names = self._work_package.scope.feeders
         self._told("running feeders", names.index(feeder), len(names))
-        if self._stop():
-            raise StoppedError(f"stopped before feeder {feeder!r} was finished")
         yield from self._workers.chunks(self.networks, run_id)[feeder].result()
 
     def network(self, feeder: str) -> Network:
@@ -215,6 +222,18 @@ def _failure(
     findings = _failure_findings(feeder, error, networks.get(feeder))
     table = findings_table(findings, work_package_id=run_id, scenario=scope.scenario, feeder=feeder)
     return Chunk(scenario=scope.scenario, year=scope.year, feeder=feeder, tables=(table,))
+
+
+def _of_a_plugin(work_package: WorkPackage, raised: Exception) -> HostcapError:
+    """What to say of an error that no part of hostcap raises on purpose."""
+    _LOG.debug("unexpected error", exc_info=raised)
+    record = work_package.study_record
+    error = PluginError(
+        f"{type(raised).__name__} in study {record.name!r} of {work_package.registry.distribution(record)} or one of "
+        f"its parts: {raised}; please report it, with the study file"
+    )
+    error.__cause__ = raised
+    return error
 
 
 def _versions() -> dict[str, str]:

@@ -190,7 +190,7 @@ class _LockOut:
         """
         self.step = step
         if not converged:
-            self._settle(self.open.copy(), step - 1, Status.DIVERGED, step)
+            self._settle(self.open.copy(), step - 1, Status.DIVERGED, None)
             self.finished = True
             return
         self.trail.add(step, margin)

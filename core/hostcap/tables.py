@@ -69,6 +69,10 @@ def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any]:
         array = np.empty(len(listed), dtype=object)
         array[:] = [None if v is None else (str(v) if column.type == "text" else v) for v in listed]
         return array
+    if column.type == "integer":
+        numbers = np.asarray(listed, dtype=np.float64)
+        if np.any(np.trunc(numbers[~np.isnan(numbers)]) != numbers[~np.isnan(numbers)]):
+            raise ValueError(f"column {column.name}: holds a number that is no integer")
     held = isinstance(listed, np.ndarray) and listed.dtype.kind == "O"
     return np.asarray(listed) if held else np.asarray(listed, _NUMPY[column.type])
 

@@ -40,6 +40,15 @@ def never() -> bool:
     return False
 
 
+def _as_uuid(value: str | None) -> str | None:
+    try:
+        return None if value is None else str(uuid.UUID(value))
+    except ValueError:
+        raise ConfigError(
+            f"work package id: expected a UUID such as 8366fe7a-54d2-5230-a780-47a09cfc36a6, got {value!r}"
+        ) from None
+
+
 @frozen(kw_only=True)
 class WorkPackage:
     """A whole study: one study file, or the same composed in Python.
@@ -52,17 +61,7 @@ class WorkPackage:
 
     document: StudyDocument
     registry: Registry = field(factory=default_registry, repr=False, eq=False)
-    given_id: str | None = field(default=None)
-
-    @given_id.validator
-    def _is_uuid(self, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-        try:
-            if value is not None and str(uuid.UUID(value)) != value:
-                raise ValueError
-        except ValueError:
-            raise ConfigError(
-                f"work package id: expected a UUID such as 8366fe7a-54d2-5230-a780-47a09cfc36a6, got {value!r}"
-            ) from None
+    given_id: str | None = field(default=None, converter=_as_uuid)
 
     @classmethod
     def read(

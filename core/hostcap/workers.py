@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from hostcap.config import StudyDocument
@@ -18,6 +19,7 @@ from hostcap.tables import Chunk
 from hostcap.work_package import WorkPackage
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def _leave_interrupts_to_the_parent() -> None:
@@ -70,17 +72,25 @@ class Workers:
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_leave_interrupts_to_the_parent,
         )
+        self._processes: set[BaseProcess] = set()
         self._running: dict[str, Pending[list[Chunk]]] = {}
+
+    def _submit(self, work: Callable[..., R], *arguments: object) -> Future[R]:
+        """Submit, and note which processes that started: others of the program are not ours to end."""
+        before = set(multiprocessing.active_children())
+        future = self._pool.submit(work, *arguments)
+        self._processes |= set(multiprocessing.active_children()) - before
+        return future
 
     def load(self, feeders: Sequence[str]) -> Mapping[str, Pending[Network]]:
         """Start loading feeders."""
-        return {f: Pending(self._pool.submit(_load, self._document, f), f) for f in feeders}
+        return {f: Pending(self._submit(_load, self._document, f), f) for f in feeders}
 
     def chunks(self, networks: Mapping[str, Network], run_id: str) -> Mapping[str, Pending[list[Chunk]]]:
         """Start running feeders, all of them at the first call."""
         if not self._running:
             self._running = {
-                name: Pending(self._pool.submit(_run, self._document, network, run_id), name)
+                name: Pending(self._submit(_run, self._document, network, run_id), name)
                 for name, network in networks.items()
             }
         return self._running
@@ -89,6 +99,6 @@ class Workers:
         """End the processes; ``at_once`` does not wait for what they are doing."""
         self._pool.shutdown(wait=not at_once, cancel_futures=True)
         if at_once:
-            for process in multiprocessing.active_children():
+            for process in self._processes:
                 with suppress(OSError):
                     process.terminate()

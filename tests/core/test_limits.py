@@ -486,7 +486,7 @@ def checks_by_hand(case: Case, state: int) -> list[tuple[int, int, str, float, f
     return found
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(case=cases())
 def test_extremes_equal_a_loop_over_every_row(case: Case) -> None:
     extremes = LimitSet(case.limits, group_count=case.groups).extremes(case.states)
@@ -508,7 +508,7 @@ def test_extremes_equal_a_loop_over_every_row(case: Case) -> None:
                     assert any(c[1] == row and c[5] == pytest.approx(least, abs=1e-9) for c in own)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(case=cases())
 def test_violations_are_every_broken_check_and_the_groups_that_extremes_call_broken(case: Case) -> None:
     limits = LimitSet(case.limits, group_count=case.groups)
@@ -533,7 +533,7 @@ def test_violations_are_every_broken_check_and_the_groups_that_extremes_call_bro
             assert sign * (found.value[i] - found.limit[i]) / found.limit[i] == pytest.approx(found.excess[i])
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(case=cases(), at=st.integers(0, 4))
 def test_a_batch_split_in_two_says_the_same_as_the_whole(case: Case, at: int) -> None:
     limits = LimitSet(case.limits, group_count=case.groups)

@@ -563,7 +563,7 @@ def scripts(draw: st.DrawFn) -> Script:
     )
 
 
-@settings(max_examples=800, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(script=scripts(), widest=st.sampled_from([1, 1, 2, 3, 5, 8, 64]))
 def test_the_search_answers_as_a_naive_reading_of_the_method_does(script: Script, widest: int) -> None:
     expected = reference(script)
@@ -592,7 +592,7 @@ def test_the_search_answers_as_a_naive_reading_of_the_method_does(script: Script
         assert result.states == result.rounds == expected["states"]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(script=scripts(), widest=st.integers(2, 70))
 def test_solving_many_states_at_once_changes_nothing_but_the_count_of_states(script: Script, widest: int) -> None:
     letters = "".join("g" if grows else "n" for grows in script.grows)
@@ -628,7 +628,7 @@ def test_states_guessed_in_vain_that_diverge_or_break_are_no_answer() -> None:
     assert any(levels[0] >= 5 for levels in plan.solved)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(script=scripts(), order=st.randoms(use_true_random=False))
 def test_the_order_of_groups_does_not_matter(script: Script, order: Any) -> None:
     size = len(script.grows)

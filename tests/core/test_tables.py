@@ -117,6 +117,7 @@ def test_a_table_comes_back_from_arrow_as_it_was() -> None:
 
 def test_missing_values_of_every_type_come_back_missing() -> None:
     table = build(name=["a", None], count=[None, 2], power_kw=[math.nan, 1.0], solved=[True, None])
+    assert [table.to_arrow().column(name).null_count for name in ALL.names] == [1, 1, 1, 1, 0]
     back = there_and_back(table)
     assert cells(back) == cells(table)
     assert back["name"].tolist() == ["a", None]

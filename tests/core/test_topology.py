@@ -215,7 +215,7 @@ def by_name(found: CapacityGroups) -> dict[str, tuple[frozenset[int], str, int, 
     }
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(feeder=feeders(), order=st.randoms(use_true_random=False))
 def test_groups_do_not_depend_on_the_order_of_branches_or_transformers(
     feeder: tuple[str, list[tuple[int, int]], list[FeedingTransformer]], order: Any
@@ -231,7 +231,7 @@ def test_groups_do_not_depend_on_the_order_of_branches_or_transformers(
     assert of == {t.name: first.ids[g - 1] for t, g in zip(transformers, first.transformer_group, strict=True)}
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(feeder=feeders())
 def test_groups_are_what_flooding_from_each_bus_finds(
     feeder: tuple[str, list[tuple[int, int]], list[FeedingTransformer]],

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from hostcap.config import structure_study
 from hostcap.plugins import default_registry
-from hostcap.tables import Results
 from hostcap.running import run
+from hostcap.tables import Results
 from hostcap.work_package import WorkPackage
 
 

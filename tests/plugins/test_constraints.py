@@ -132,7 +132,7 @@ def test_volts_that_do_not_enclose_the_nominal_are_refused_with_the_nominal_and_
     with pytest.raises(ConfigError) as caught:
         voltage(network, lv_min_v=216.0, lv_max_v=253.0)
     text = str(caught.value)
-    assert "216 to 253 V do not enclose the nominal" in text
+    assert "LV 216-253 V does not enclose the nominal" in text
     assert "277.1 V (2 nodes)" in text
     assert "lv_min_pu" in text
     assert "230.9" not in text

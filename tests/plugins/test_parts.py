@@ -362,7 +362,7 @@ def test_hv_violations_that_do_not_stop_are_recorded_once_per_equipment_phase_an
         idle=np.array([STATUSES.index(Status.NO_GROWTH)], dtype=np.int32),
         rules=SearchRules(max_steps=4, stop_on_hv_violation=False),
     )
-    recorded = solve_answer(plan, result).hv_recorded
+    recorded = solve_answer(plan, result, plan.limits.labels).hv_recorded
     # Phase A (100 A) is first seen at step 2 (120 A), phase B (150 A) at step 3 (180 A); both ends are one line.
     label = plan.limits.labels
     found = [(step, label.equipment[r], label.phase[r]) for step, rows in recorded.items() for r in rows.row]

@@ -37,8 +37,12 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seq
         from rich.text import Text
 
         table = RichTable(box=None, pad_edge=False, header_style="bold")
-        for name, to_right in zip(head, aligned, strict=True):
-            table.add_column(name, justify="right" if to_right else "left", overflow="fold")
+        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+        for name, to_right, width in zip(head, aligned, widths, strict=True):
+            # On a narrow terminal the widest column alone is wrapped, at its blanks.
+            table.add_column(
+                name, justify="right" if to_right else "left", overflow="fold", no_wrap=width < max(widths)
+            )
         for row in rows:
             table.add_row(*(Text(cell, style=_STATUS_STYLE.get(cell, "")) for cell in row))
         Console().print(table)
@@ -81,7 +85,8 @@ def show_findings(table: Table) -> None:
         kw = "" if np.isnan(row["kw"]) else f", {row['kw']:.6g} kW"
         where = f" [{row['element']}{kw}]" if row["element"] else ""
         click.secho(
-            f"{row['severity']}: {row['feeder']}: {row['message']}{where}", fg=_STATUS_STYLE.get(row["severity"])
+            f"{row['severity']}[{row['code']}]: {row['feeder']}: {row['message']}{where}",
+            fg=_STATUS_STYLE.get(row["severity"]),
         )
 
 

@@ -15,7 +15,9 @@ from hostcap.cli._show import (
     show_results_table,
     show_table,
 )
+from hostcap.cli.new_study import new_study
 from hostcap.cli.plugins import plugins
+from hostcap.cli.schema import schema
 from hostcap.errors import HostcapError
 from hostcap.results_folder import read_results
 from hostcap.running import check, run
@@ -33,6 +35,8 @@ def main() -> None:
 
 
 main.add_command(plugins)
+main.add_command(schema)
+main.add_command(new_study)
 
 
 def _overrides(command: click.decorators.FC) -> click.decorators.FC:
@@ -48,18 +52,22 @@ def _overrides(command: click.decorators.FC) -> click.decorators.FC:
 @main.command(name="run")
 @click.argument("study", type=_FILE)
 @click.option("--out", type=_FILE, help="Folder for the results; results/NAME beside the study otherwise.")
+@click.option("--replace", is_flag=True, help="Replace the run that the folder holds.")
 @click.option("--id", "given_id", metavar="UUID", help="Id of the run; made from the study and its input otherwise.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes that share the feeders.")
 @_overrides
-def run_command(study: Path, out: Path | None, given_id: str | None, workers: int, overrides: tuple[str, ...]) -> None:
+def run_command(
+    study: Path, out: Path | None, replace: bool, given_id: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
     """Run STUDY, a TOML study file."""
     with errors_in_one_line():
         work_package = WorkPackage.read(study, overrides=overrides, given_id=given_id)
         folder = out if out is not None else work_package.default_folder
         with progress_shown() as progress:
-            results = run(work_package, out=folder, progress=progress, workers=workers)
+            results = run(work_package, out=folder, replace=replace, progress=progress, workers=workers)
         show_run(work_package, results)
-        click.echo(f"results: {folder}")
+        if len(results.failed) < len(work_package.scope.feeders):
+            click.echo(f"results: {folder}")
         _end(results.failed)
 
 
@@ -94,6 +102,8 @@ def results(folder: Path, table: str | None, as_csv: bool) -> None:
     with errors_in_one_line():
         found = read_results(folder)
         if table is None:
+            if as_csv:
+                raise click.UsageError(f"--csv needs a table; there are: {', '.join(found.names)}")
             _show_summary(found)
             return
         if table not in found.names:
@@ -101,7 +111,7 @@ def results(folder: Path, table: str | None, as_csv: bool) -> None:
         if as_csv:
             click.echo(found[table].to_pandas().to_csv(index=False), nl=False)
         else:
-            show_results_table(found[table])
+            show_results_table(found[table], leave_out=["work_package_id"])
 
 
 @main.command()

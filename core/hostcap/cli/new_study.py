@@ -106,13 +106,15 @@ def _feeder_name(network: Path) -> str:
 
 
 def _relative(network: Path, target: Path) -> str:
-    """The network as the study file says it; links are followed, as ``..`` behind one leads elsewhere."""
-    network_folder, folder = os.path.realpath(network.absolute().parent), os.path.realpath(target.absolute().parent)
+    """The network as the study file says it: relative, unless ``..`` would lead elsewhere, as it does behind a link."""
+    there, folder = os.path.abspath(network), os.path.abspath(target.parent)
     try:
-        start = os.path.relpath(network_folder, folder)
+        path = os.path.relpath(there, folder)
     except ValueError:  # on another drive of Windows
-        start = network_folder
-    return (Path(start) / network.name).as_posix()
+        return Path(there).as_posix()
+    # The system follows links before it goes up, OpenDSS goes up first: the path has to mean the same to both.
+    same = os.path.realpath(os.path.join(folder, path)) == os.path.realpath(there)
+    return Path(path if same else there).as_posix()
 
 
 # The network
@@ -193,13 +195,25 @@ def _read(record: NetworkPlugin[Any], path: Path, feeder: str, given: Mapping[st
 
 
 def _at_its_own_frequency(load: Callable[[], Network], settings: dict[str, Any], path: Path) -> Network:
-    """A model that keeps its frequency whatever it is loaded at states it; another would run at any."""
+    """A model that keeps its frequency whatever it is loaded at states it; another would run at any.
+
+    Raises:
+        ConfigError: It states none.
+        ModelError: It cannot be loaded at any usual frequency.
+    """
+    failed: list[ModelError] = []
     for hz in _USUAL_HZ:
         settings[_FREQUENCY] = hz
-        network = load()
+        try:
+            network = load()
+        except ModelError as error:  # at a frequency that is not its own, bases may not fit
+            failed.append(error)
+            continue
         if not _same_hz(network, settings):
             settings[_FREQUENCY] = network.frequency_hz
             return network
+    if len(failed) == len(_USUAL_HZ):
+        raise failed[0]
     raise ConfigError(f"{path}: the model does not state its frequency; give --frequency-hz 50 or 60")
 
 

@@ -8,11 +8,13 @@ from hostcap.config.fields import (
     each,
     finite,
     folder_name,
+    in_schema,
     non_negative,
     not_empty,
     one_of,
     positive,
     unique,
+    with_offset,
 )
 from hostcap.config.paths import as_written, expand, resolved
 from hostcap.config.structure import structure
@@ -35,6 +37,7 @@ __all__ = [
     "expand",
     "finite",
     "folder_name",
+    "in_schema",
     "non_negative",
     "not_empty",
     "one_of",
@@ -46,4 +49,5 @@ __all__ = [
     "structure_study",
     "unique",
     "unstructure",
+    "with_offset",
 ]

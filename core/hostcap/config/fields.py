@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -111,6 +112,12 @@ def one_of(*allowed: str) -> Validator:
             raise ValueError(f"must be one of {', '.join(allowed)}, got {shown(value)}{hint}")
 
     return check
+
+
+def with_offset(instance: Any, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    """A time that says its offset; a naive one could be anywhere."""
+    if value is not None and value.utcoffset() is None:
+        raise ValueError(f"must have an offset, such as {value.isoformat()}Z for UTC, got {shown(value)}")
 
 
 @in_schema(minItems=1, pattern=r"\S")

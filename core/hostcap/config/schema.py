@@ -18,7 +18,7 @@ from hostcap.config.canonical import unstructure
 from hostcap.config.fields import DOC, SCHEMA, UNIT
 from hostcap.config.structure import config_fields, default_of, key_of
 from hostcap.config.study import Scope, StudyDocument
-from hostcap.config.study_file import _WRITERS
+from hostcap.config.study_file import DEFAULT_WRITERS
 from hostcap.config.wording import alternatives, choices, is_union
 from hostcap.errors import PluginError
 from hostcap.plugins.kinds import KINDS, REPEATED, PluginRecord, StudyPlugin, Takes
@@ -100,7 +100,7 @@ def _usable(registry: Registry, kind: type[PluginRecord[Any]]) -> list[PluginRec
 
 
 def _takes(study: StudyPlugin[Any], kind: type[PluginRecord[Any]]) -> Takes | None:
-    return study.parts.get(kind.table, _WRITERS if kind.table == "writers" else None)
+    return study.parts.get(kind.table, DEFAULT_WRITERS if kind.table == "writers" else None)
 
 
 def _table(kind: type[PluginRecord[Any]], records: Sequence[PluginRecord[Any]], defaults: Set[str | None]) -> Schema:

@@ -9,11 +9,12 @@ from typing import Any, Generic, TypeVar
 import attrs
 from attrs import field, frozen, validators
 
-from hostcap.config.fields import about, between, each, folder_name, not_empty, unique
+from hostcap.config.fields import about, between, each, folder_name, in_schema, not_empty, unique
 
 ConfigT = TypeVar("ConfigT")
 
 
+@in_schema(const="base")
 def _base_only(instance: Any, attribute: attrs.Attribute[str], value: str) -> None:
     if value != "base":
         raise ValueError(f"only 'base' can be run, as no scenario plugin is installed; got {value!r}")

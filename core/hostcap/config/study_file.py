@@ -22,7 +22,7 @@ from hostcap.plugins.registry import Registry
 
 T = TypeVar("T")
 RecordT = TypeVar("RecordT", bound=PluginRecord[Any])
-_WRITERS = Takes(default="parquet")
+DEFAULT_WRITERS = Takes(default="parquet")
 """How every study takes writers, unless it says otherwise."""
 _TABLES = {kind.table: kind for kind in KINDS}
 
@@ -121,7 +121,7 @@ class _Reader:
         table = kind.table
         takes = None
         if study is not None:
-            takes = study.parts.get(table, _WRITERS if table == "writers" else None)
+            takes = study.parts.get(table, DEFAULT_WRITERS if table == "writers" else None)
             if takes is None:
                 if table in self.data:
                     self.problems.append(f"{table}: study {study.name!r} takes no {table}; remove the table")

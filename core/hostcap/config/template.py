@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from hostcap.config.describe import Row, describe
 from hostcap.config.study import Scope
-from hostcap.config.study_file import _WRITERS
+from hostcap.config.study_file import DEFAULT_WRITERS
 from hostcap.config.wording import alternatives
 from hostcap.plugins.kinds import KINDS, REPEATED, PluginRecord, StudyPlugin
 from hostcap.plugins.registry import Registry
@@ -65,7 +65,7 @@ def study_template(
         if kind is StudyPlugin:
             chosen = choices["study"]
         else:
-            takes = study.parts.get(kind.table, _WRITERS if kind.table == "writers" else None)
+            takes = study.parts.get(kind.table, DEFAULT_WRITERS if kind.table == "writers" else None)
             if takes is None:
                 continue
             chosen = choices.get(kind.table, ())

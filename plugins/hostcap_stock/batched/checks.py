@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from attrs import frozen
 
 from hostcap._arrays import FloatArray, IntArray
 from hostcap.limits import LimitSet
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from hostcap.linear import LinearNetwork
+from hostcap_stock.batched.equations import Rows
 
 
 @frozen(kw_only=True, eq=False)
@@ -19,14 +16,14 @@ class Watched:
     """Checks in the order of the limit set, without those that repeat another.
 
     Attributes:
-        matrix: One row per check, over nodes, in the unit of the limit.
+        rows: One row per check, over nodes, in the unit of the limit.
         segment_ptr: Checks of each segment of one group and family.
         segment_group, segment_family: As in the limit set.
         sign, limit, scale: Of each check.
         check: Its number in the limit set.
     """
 
-    matrix: csr_array
+    rows: Rows
     segment_ptr: IntArray
     segment_group: IntArray
     segment_family: IntArray
@@ -36,13 +33,11 @@ class Watched:
     check: IntArray
 
     @classmethod
-    def nothing(cls, node_count: int) -> Watched:
+    def nothing(cls) -> Watched:
         """No check at all."""
-        from scipy.sparse import csr_array
-
         none, no_index = np.empty(0), np.empty(0, dtype=np.int32)
         return cls(
-            matrix=csr_array((0, node_count), dtype=np.complex128),
+            rows=Rows(np.zeros(1, dtype=np.int32), no_index, np.empty(0, dtype=np.complex128)),
             segment_ptr=np.zeros(1, dtype=np.int32),
             segment_group=no_index,
             segment_family=no_index,
@@ -53,7 +48,7 @@ class Watched:
         )
 
 
-def watched_forms(limits: LimitSet, conductors: csr_array) -> Watched:
+def watched_forms(limits: LimitSet, linear: LinearNetwork) -> Watched:
     """Write every check ``abs(a V + b I)`` as ``abs((a + b C) V)``.
 
     A line without charging has the same current at both ends; the second check can never be nearer than the first, and
@@ -61,19 +56,20 @@ def watched_forms(limits: LimitSet, conductors: csr_array) -> Watched:
 
     Args:
         limits: Linear limits alone.
-        conductors: Conductor currents per node voltage, C.
+        linear: The network; C gives its conductors' currents.
     """
     from scipy.sparse import csr_array
 
-    a, b = limits.matrices(conductors.shape[1], conductors.shape[0])
-    matrix = csr_array(a + b @ conductors)[limits.check_row]
-    matrix.sort_indices()
+    a, b = limits.matrices(linear.node_count, linear.conductor_count)
+    matrix = csr_array(csr_array(a + b @ linear.conductors())[limits.check_row])
+    rows = Rows.of(matrix)
     segment = np.zeros(limits.check_row.size, dtype=np.int64)
     segment[limits.segment_start[1:]] = 1
     segment = np.cumsum(segment)
-    kept = _first_of_equals(matrix, np.stack([segment, limits.check_sign, limits.check_limit, limits.check_scale], 1))
+    own = (segment.astype(np.float64), limits.check_sign, limits.check_limit, limits.check_scale)
+    kept = _first_of_equals(rows, np.stack(own, axis=1))
     return Watched(
-        matrix=csr_array(matrix[kept]),
+        rows=Rows.of(csr_array(matrix[kept])),
         segment_ptr=np.searchsorted(segment[kept], np.arange(limits.segment_start.size + 1)).astype(np.int32),
         segment_group=limits.segment_group,
         segment_family=limits.segment_family,
@@ -84,19 +80,19 @@ def watched_forms(limits: LimitSet, conductors: csr_array) -> Watched:
     )
 
 
-def _first_of_equals(matrix: csr_array, keys: FloatArray) -> IntArray:
+def _first_of_equals(matrix: Rows, keys: FloatArray) -> IntArray:
     """First of the rows that are equal up to sign, bit for bit, and have equal keys; rising."""
-    counts = np.diff(matrix.indptr)
+    counts = np.diff(matrix.ptr)
     kept = []
     for count in np.unique(counts):
         rows = np.flatnonzero(counts == count)
-        places = matrix.indptr[rows][:, None] + np.arange(count)
-        values = matrix.data[places]
+        places = matrix.ptr[rows][:, None] + np.arange(count)
+        values = matrix.value[places]
         if count:
             lead = np.where(values[:, 0].real != 0.0, values[:, 0].real, values[:, 0].imag)
             values = values * np.where(lead < 0.0, -1.0, 1.0)[:, None]
         # Adding 0.0 makes one zero of the two that floats have.
-        table = np.concatenate([keys[rows], matrix.indices[places], values.real + 0.0, values.imag + 0.0], axis=1)
+        table = np.concatenate([keys[rows], matrix.column[places], values.real + 0.0, values.imag + 0.0], axis=1)
         as_bytes = np.ascontiguousarray(table).view(np.dtype((np.void, table.dtype.itemsize * table.shape[1])))
         _, first = np.unique(as_bytes.ravel(), return_index=True)
         kept.append(rows[first])

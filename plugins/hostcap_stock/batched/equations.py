@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hostcap._arrays import ComplexArray, IntArray
 from hostcap.linear import LinearNetwork
 
 if TYPE_CHECKING:
@@ -13,6 +14,20 @@ if TYPE_CHECKING:
 
 FLOATING = 1e-10
 """Shunt that holds dead nodes, as a part of their own admittance: a floating part alone has no solution."""
+
+
+class Rows(NamedTuple):
+    """A sparse matrix by rows (CSR), with columns rising."""
+
+    ptr: IntArray
+    column: IntArray
+    value: ComplexArray
+
+    @classmethod
+    def of(cls, matrix: csr_array) -> Rows:
+        """The arrays of a scipy matrix, int32 and complex128."""
+        matrix.sort_indices()
+        return cls(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data.astype(np.complex128))
 
 
 def iteration_admittance(linear: LinearNetwork) -> csr_array:
@@ -26,7 +41,7 @@ def iteration_admittance(linear: LinearNetwork) -> csr_array:
     voltage that its neighbours induce in it.
 
     Returns:
-        S, CSR complex128, shape (node, node), rows sorted.
+        S, CSR complex128, shape (node, node).
     """
     from scipy.sparse import coo_array, csr_array, diags_array
 
@@ -38,6 +53,4 @@ def iteration_admittance(linear: LinearNetwork) -> csr_array:
     loads = coo_array((value[kept], (row[kept], column[kept])), shape=y.shape)
     own = np.abs(y.diagonal())
     held = np.where(linear.live, 0.0, FLOATING * np.where(own > 0.0, own, 1.0))
-    result = csr_array(y + loads + diags_array(held))
-    result.sort_indices()
-    return result
+    return csr_array(y + loads + diags_array(held))

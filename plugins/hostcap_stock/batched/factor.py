@@ -184,7 +184,7 @@ def _amplification(
     work = np.zeros(size, np.complex128)
     seen = np.zeros(size, np.bool_)
     touched = np.empty(size, np.int32)
-    most = 1.0
+    most = 1.0  # what the path nodes themselves move
     for place in range(size - path_rows):
         i = by_row[path_rows + place]
         count = 0
@@ -222,5 +222,6 @@ def _amplification(
             work[k] = 0.0
             seen[k] = False
         form_ptr[place + 1] = end
-        most = max(most, total / nominal[i])
+        if total > most * nominal[i]:
+            most = float(total / nominal[i])
     return most

@@ -28,11 +28,14 @@ from hostcap_stock.batched.lanes import (
     from_bits,
     less,
     load,
+    minus,
     mul,
     root,
     splat,
+    spread,
     store,
     sub,
+    turn,
 )
 
 ROW = 2 * LANES
@@ -96,7 +99,7 @@ class Forms(NamedTuple):
     """Linear forms of rows, CSR, with their value without injection."""
 
     ptr: IntArray
-    index: IntArray
+    column: IntArray
     value: FloatArray
     fixed: FloatArray
 
@@ -204,14 +207,13 @@ def _forward(it: Iteration, room: Room) -> None:
     for i in range(it.path_rows):
         re, im = splat(0.0), splat(0.0)
         for e in range(it.inject_ptr[i], it.inject_ptr[i + 1]):
-            sign, place = splat(it.inject_sign[e]), it.inject_port[e] * ROW
+            sign, place = spread(it.inject_sign, e), it.inject_port[e] * ROW
             re = fma(sign, load(room.current, place), re)
             im = fma(sign, load(room.current, place + LANES), im)
         for e in range(it.lower_ptr[i], it.lower_ptr[i + 1]):
-            x, y, place = it.lower_value[2 * e], it.lower_value[2 * e + 1], it.lower[e] * ROW
+            x, y, place = spread(it.lower_value, 2 * e), spread(it.lower_value, 2 * e + 1), it.lower[e] * ROW
             vr, vi = load(room.y, place), load(room.y, place + LANES)
-            re = fma(splat(-y), vi, fma(splat(x), vr, re))
-            im = fma(splat(y), vr, fma(splat(x), vi, im))
+            re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
         store(room.y, i * ROW, re)
         store(room.y, i * ROW + LANES, im)
 
@@ -223,21 +225,22 @@ def _backward(it: Iteration, room: Room, tolerance2: float) -> int:
     limit = splat(tolerance2)
     for i in range(it.path_rows - 1, -1, -1):
         place = i * ROW
-        x, y = it.inverse[2 * i], it.inverse[2 * i + 1]
+        x, y = spread(it.inverse, 2 * i), spread(it.inverse, 2 * i + 1)
         vr, vi = load(room.y, place), load(room.y, place + LANES)
-        re, im = fma(splat(-y), vi, mul(splat(x), vr)), fma(splat(y), vr, mul(splat(x), vi))
+        re, im = minus(y, vi, mul(x, vr)), fma(y, vr, mul(x, vi))
         for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
-            x, y, other = it.upper_value[2 * e], it.upper_value[2 * e + 1], it.upper[e] * ROW
+            x, y, other = spread(it.upper_value, 2 * e), spread(it.upper_value, 2 * e + 1), it.upper[e] * ROW
             vr, vi = load(room.v, other), load(room.v, other + LANES)
-            re = fma(splat(-y), vi, fma(splat(x), vr, re))
-            im = fma(splat(y), vr, fma(splat(x), vi, im))
+            re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
         dr, di = sub(re, load(room.v, place)), sub(im, load(room.v, place + LANES))
-        moved = mul(splat(it.weight[i]), fma(dr, dr, mul(di, di)))
+        moved = mul(spread(it.weight, i), fma(dr, dr, mul(di, di)))
         # A comparison with nan is false, so a nan is never `still`; the sum carries it to the finiteness test.
         still, total = both(still, at_most(moved, limit)), add(total, moved)
         store(room.v, place, re)
         store(room.v, place + LANES, im)
-    return (ALL ^ bits(still)) | ((ALL ^ bits(less(total, splat(math.inf)))) << LANES)
+    moved_too_far: int = ALL ^ bits(still)
+    not_finite: int = ALL ^ bits(less(total, splat(math.inf)))
+    return moved_too_far | (not_finite << LANES)
 
 
 @compiled
@@ -246,10 +249,9 @@ def _finish(it: Iteration, room: Room) -> None:
     for i in range(it.path_rows, it.rows):
         re, im = splat(0.0), splat(0.0)
         for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
-            x, y, other = it.upper_value[2 * e], it.upper_value[2 * e + 1], it.upper[e] * ROW
+            x, y, other = spread(it.upper_value, 2 * e), spread(it.upper_value, 2 * e + 1), it.upper[e] * ROW
             vr, vi = load(room.v, other), load(room.v, other + LANES)
-            re = fma(splat(-y), vi, fma(splat(x), vr, re))
-            im = fma(splat(y), vr, fma(splat(x), vi, im))
+            re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
         store(room.v, i * ROW, re)
         store(room.v, i * ROW + LANES, im)
 
@@ -263,12 +265,11 @@ def _reduce(
         best, place = splat(math.inf), splat(-1.0)
         fresh, decisive, sign, limit, scale = True, splat(0.0), 0.0, 0.0, 0.0
         for c in range(checks.segment_ptr[s], checks.segment_ptr[s + 1]):
-            re, im = splat(forms.fixed[2 * c]), splat(forms.fixed[2 * c + 1])
+            re, im = spread(forms.fixed, 2 * c), spread(forms.fixed, 2 * c + 1)
             for e in range(forms.ptr[c], forms.ptr[c + 1]):
-                x, y, other = forms.value[2 * e], forms.value[2 * e + 1], forms.index[e] * ROW
+                x, y, other = spread(forms.value, 2 * e), spread(forms.value, 2 * e + 1), forms.column[e] * ROW
                 vr, vi = load(room.v, other), load(room.v, other + LANES)
-                re = fma(splat(-y), vi, fma(splat(x), vr, re))
-                im = fma(splat(y), vr, fma(splat(x), vi, im))
+                re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
             square = fma(re, re, mul(im, im))
             if fresh or checks.sign[c] != sign or checks.limit[c] != limit or checks.scale[c] != scale:
                 # A check matters where sign x value > edge; a square root is taken only there. The edge is moved
@@ -298,19 +299,27 @@ def _reduce(
 
 @compiled
 def _write(forms: Forms, room: Room, count: int, out: FloatArray, first: int) -> None:
-    """Values of forms, as pairs of real and imaginary part, shape (state, 2 form)."""
-    for i in range(forms.ptr.size - 1):
-        re, im = splat(forms.fixed[2 * i]), splat(forms.fixed[2 * i + 1])
-        for e in range(forms.ptr[i], forms.ptr[i + 1]):
-            x, y, other = forms.value[2 * e], forms.value[2 * e + 1], forms.index[e] * ROW
-            vr, vi = load(room.v, other), load(room.v, other + LANES)
-            re = fma(splat(-y), vi, fma(splat(x), vr, re))
-            im = fma(splat(y), vr, fma(splat(x), vi, im))
-        store(room.scratch, 0, re)
-        store(room.scratch, LANES, im)
+    """Values of forms, as pairs of real and imaginary part, shape (state, 2 form).
+
+    Four forms at a time are turned from lanes to states, so that every write fills a cache line.
+    """
+    size, flat = forms.ptr.size - 1, out.reshape(out.size)
+    for begin in range(0, size, 4):
+        block = min(4, size - begin)
+        for i in range(block):
+            re, im = spread(forms.fixed, 2 * (begin + i)), spread(forms.fixed, 2 * (begin + i) + 1)
+            for e in range(forms.ptr[begin + i], forms.ptr[begin + i + 1]):
+                x, y, other = spread(forms.value, 2 * e), spread(forms.value, 2 * e + 1), forms.column[e] * ROW
+                vr, vi = load(room.v, other), load(room.v, other + LANES)
+                re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
+            store(room.scratch, i * ROW, re)
+            store(room.scratch, i * ROW + LANES, im)
+        if block == 4 and count == LANES:
+            turn(room.scratch, flat, first * out.shape[1] + 2 * begin, out.shape[1])
+            continue
         for k in range(count):
-            out[first + k, 2 * i] = room.scratch[k]
-            out[first + k, 2 * i + 1] = room.scratch[LANES + k]
+            for c in range(2 * block):
+                out[first + k, 2 * begin + c] = room.scratch[c * LANES + k]
 
 
 @compiled
@@ -382,5 +391,5 @@ def room_for(it: Iteration, scopes: int) -> Room:
         y=aligned(it.path_rows + 1),
         current=aligned(it.port_a.size + 1),
         level=aligned(scopes // 2 + 1),
-        scratch=aligned(1),
+        scratch=aligned(4),
     )

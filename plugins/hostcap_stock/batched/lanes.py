@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba import types  # noqa: TID253 - imported with kernel.py, when a plan is made
 from numba.core import cgutils  # noqa: TID253
 from numba.extending import intrinsic, models, register_model  # noqa: TID253
@@ -24,31 +24,31 @@ _BYTE, _LONG = ir.IntType(LANES), ir.IntType(64)
 _VECTOR = ir.VectorType(_DOUBLE, LANES)
 _FLAGS = ir.VectorType(ir.IntType(1), LANES)
 _INDEX = ir.IntType(32)
+_insert: Any = cgutils.get_or_insert_function
 
 
 class _LanesType(types.Type):  # type: ignore[misc, unused-ignore]
-    def __init__(self) -> None:
-        super().__init__(name="hostcap.lanes")
+    pass
 
 
 class _MaskType(types.Type):  # type: ignore[misc, unused-ignore]
-    def __init__(self) -> None:
-        super().__init__(name="hostcap.mask")
+    pass
 
 
-_LANES, _MASK = _LanesType(), _MaskType()
+_new: Any = (_LanesType, _MaskType)  # numba's types are untyped
+_LANES, _MASK = _new[0](name="hostcap.lanes"), _new[1](name="hostcap.mask")
 
 
 @register_model(_LanesType)  # type: ignore[untyped-decorator, unused-ignore]
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc, unused-ignore]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, _VECTOR)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 @register_model(_MaskType)  # type: ignore[untyped-decorator, unused-ignore]
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc, unused-ignore]
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _FLAGS)
+        super().__init__(manager, kind, _FLAGS)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def _element(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
@@ -81,16 +81,56 @@ def _splat(typing_context: Any, value: Any) -> Any:
     return _LANES(types.float64), code
 
 
+def _spread(typing_context: Any, array: Any, place: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, given[0]).data
+        value = builder.load(builder.gep(data, [given[1]]))
+        nothing = ir.Constant(_VECTOR, ir.Undefined)
+        first = builder.insert_element(nothing, value, ir.Constant(_INDEX, 0))
+        return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES))
+
+    return _LANES(array, types.intp), code
+
+
+def _turn(typing_context: Any, source: Any, target: Any, place: Any, stride: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        long = ir.IntType(64)
+        rows = []
+        for k in range(LANES):
+            pointer = _element(context, builder, signature.args[0], given[0], ir.Constant(long, k * LANES))
+            rows.append(builder.load(pointer, align=8, typ=_VECTOR))
+        distance = 1
+        while distance < LANES:  # swap ever larger blocks across the diagonal
+            for i in range(LANES):
+                if i & distance:
+                    continue
+                a, b = rows[i], rows[i + distance]
+                upper = [j + LANES - distance if j & distance else j for j in range(LANES)]
+                lower = [j + LANES if j & distance else j + distance for j in range(LANES)]
+                kind = ir.VectorType(_INDEX, LANES)
+                rows[i] = builder.shuffle_vector(a, b, ir.Constant(kind, upper))
+                rows[i + distance] = builder.shuffle_vector(a, b, ir.Constant(kind, lower))
+            distance *= 2
+        for k in range(LANES):
+            offset = builder.add(given[2], builder.mul(ir.Constant(long, k), given[3]))
+            builder.store(rows[k], _element(context, builder, signature.args[1], given[1], offset), align=8)
+        return context.get_dummy_value()
+
+    return types.void(source, target, types.intp, types.intp), code
+
+
 def _called(name: str, count: int) -> Callable[..., Any]:
     """An operation that LLVM has as an intrinsic over vectors."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * count), f"llvm.{name}.v{LANES}f64"
-        )
+        function = _insert(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * count), f"llvm.{name}.v{LANES}f64")
         return builder.call(function, given)
 
     return code
+
+
+def _minus(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+    return _called("fmuladd", 3)(context, builder, signature, [builder.fneg(given[0]), given[1], given[2]])
 
 
 def _less(sign: str) -> Callable[..., Any]:
@@ -146,6 +186,10 @@ store: Any = intrinsic(_store)
 """store(array, place, lanes)"""
 splat: Any = intrinsic(_splat)
 """splat(float) -> lanes"""
+spread: Any = intrinsic(_spread)
+"""spread(array, place) -> lanes, all array[place]"""
+turn: Any = intrinsic(_turn)
+"""turn(source, target, place, stride): eight lanes at the head of source, transposed into rows of target"""
 add = _two(_LANES, [_LANES] * 2, _built("fadd"))
 sub = _two(_LANES, [_LANES] * 2, _built("fsub"))
 mul = _two(_LANES, [_LANES] * 2, _built("fmul"))
@@ -153,6 +197,8 @@ div = _two(_LANES, [_LANES] * 2, _built("fdiv"))
 root = _one(_LANES, [_LANES], _called("sqrt", 1))
 fma = _three(_LANES, [_LANES] * 3, _called("fmuladd", 3))
 """fma(a, b, c) = a b + c, fused where the machine has it"""
+minus = _three(_LANES, [_LANES] * 3, _minus)
+"""minus(a, b, c) = c - a b, fused likewise"""
 less = _two(_MASK, [_LANES] * 2, _less("<"))
 at_most = _two(_MASK, [_LANES] * 2, _less("<="))
 both = _two(_MASK, [_MASK] * 2, _built("and_"))

@@ -73,7 +73,8 @@ def _fits(low: float, high: float, powers: list[float]) -> FloatArray | None:
         found = np.empty((len(powers), terms))
         worst = 0.0
         for place, power in enumerate(powers):
-            series = chebyshev.chebinterpolate(lambda t, power=power: (centre + half * t) ** power, terms - 1)
+            points = np.cos(np.pi * (np.arange(terms) + 0.5) / terms)
+            series = chebyshev.chebfit(points, (centre + half * points) ** power, terms - 1)
             plain = chebyshev.cheb2poly(series)
             found[place] = np.pad(plain, (0, terms - plain.size))[::-1]
             exact = (centre + half * t) ** power

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -13,14 +13,11 @@ from hostcap.growth import Growth
 from hostcap.limits import LimitSet
 from hostcap.linear import LinearNetwork, Ports, growth_ports
 from hostcap_stock.batched.checks import Watched, watched_forms
-from hostcap_stock.batched.equations import iteration_admittance
+from hostcap_stock.batched.equations import Rows, iteration_admittance
 from hostcap_stock.batched.factor import Factor, amplification, factorise
 from hostcap_stock.batched.kernel import Checks, Forms, Iteration
 from hostcap_stock.batched.laws import Laws
 from hostcap_stock.batched.ordering import Ordering, order_nodes
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 START_MISFIT_PU = 1e-5
 """One iteration from the start must not move a live node further: else the model is not what the engine solved."""
@@ -62,19 +59,23 @@ def lay_out(linear: LinearNetwork, growth: Growth, limits: LimitSet, *, fused: b
     """
     grown = growth_ports(growth)
     ends = np.concatenate([linear.base.node_a, linear.base.node_b, grown.node_a, grown.node_b])
-    admittance = iteration_admittance(linear)
-    ordering = order_nodes(admittance.indptr, admittance.indices, np.unique(ends[ends >= 0]))
-    factor = factorise(admittance, ordering)
+    matrix = iteration_admittance(linear)
+    admittance = Rows.of(matrix)
+    ordering = order_nodes(admittance.ptr, admittance.column, np.unique(ends[ends >= 0]))
+    factor = factorise(matrix, ordering)
     _check_start(linear, factor)
     idle_v = _idle_voltages(linear, admittance, factor)
     row = np.empty(linear.node_count, dtype=np.int32)
     row[ordering.node] = ordering.row
-    conductors = linear.conductors()
-    watched = watched_forms(limits, conductors) if fused else Watched.nothing(linear.node_count)
+    size = linear.node_count
+    every_node = Rows(
+        np.arange(size + 1, dtype=np.int32), np.arange(size, dtype=np.int32), np.ones(size, np.complex128)
+    )
+    watched = watched_forms(limits, linear) if fused else Watched.nothing()
     return Layout(
         iteration=_iteration(linear, growth, grown, ordering, factor, row, idle_v),
         amplification=amplification(factor, ordering, np.where(linear.live, linear.nominal_v, np.inf)),
-        limits=_forms(watched.matrix, row, idle_v),
+        limits=_forms(watched.rows, row, idle_v),
         checks=Checks(
             segment_ptr=watched.segment_ptr,
             sign=watched.sign,
@@ -82,17 +83,11 @@ def lay_out(linear: LinearNetwork, growth: Growth, limits: LimitSet, *, fused: b
             scale=watched.scale,
             check=watched.check,
         ),
-        nodes=_forms(_identity(linear.node_count), row, idle_v),
-        conductors=_forms(conductors, row, idle_v),
+        nodes=_forms(every_node, row, idle_v),
+        conductors=_forms(Rows.of(linear.conductors()), row, idle_v),
         segment_group=watched.segment_group,
         segment_family=watched.segment_family,
     )
-
-
-def _identity(size: int) -> csr_array:
-    from scipy.sparse import csr_array
-
-    return csr_array((np.ones(size, np.complex128), np.arange(size), np.arange(size + 1)), shape=(size, size))
 
 
 def _pairs(values: Any) -> FloatArray:
@@ -117,34 +112,28 @@ def _check_start(linear: LinearNetwork, factor: Factor) -> None:
         )
 
 
-def _idle_voltages(linear: LinearNetwork, admittance: csr_array, factor: Factor) -> Any:
+def _idle_voltages(linear: LinearNetwork, admittance: Rows, factor: Factor) -> Any:
     """Voltages without any injection, refined in extended precision, clongdouble, shape (node,).
 
     Jumpers of 1e7 S beside service lines cost nine digits; the sources' part, which is nearly all of a voltage, gets
     them back here once. Where long double is no wider than double, the refinement does no harm.
     """
-    data = admittance.data.astype(np.clongdouble)
+    value = admittance.value.astype(np.clongdouble)
     idle = factor.solve(linear.source_a).astype(np.clongdouble)
     for _ in range(3):
-        products = data * idle[admittance.indices]
-        residual = linear.source_a - np.add.reduceat(products, admittance.indptr[:-1])
+        residual = linear.source_a - np.add.reduceat(value * idle[admittance.column], admittance.ptr[:-1])
         idle = idle + factor.solve(residual.astype(np.complex128))
     return idle
 
 
-def _forms(matrix: csr_array, row: IntArray, idle_v: Any) -> Forms:
+def _forms(matrix: Rows, row: IntArray, idle_v: Any) -> Forms:
     """Rows of a matrix over nodes, as the kernels read them; their fixed part in extended precision."""
-    products = np.append(matrix.data.astype(np.clongdouble) * idle_v[matrix.indices], 0)
-    filled = np.diff(matrix.indptr) > 0
-    fixed = np.zeros(matrix.shape[0], dtype=np.clongdouble)
+    products = matrix.value.astype(np.clongdouble) * idle_v[matrix.column]
+    filled = np.diff(matrix.ptr) > 0
+    fixed = np.zeros(matrix.ptr.size - 1, dtype=np.clongdouble)
     if np.any(filled):
-        fixed[filled] = np.add.reduceat(products[:-1], matrix.indptr[:-1][filled])
-    return Forms(
-        ptr=matrix.indptr.astype(np.int32),
-        index=row[matrix.indices],
-        value=_pairs(matrix.data),
-        fixed=_pairs(fixed),
-    )
+        fixed[filled] = np.add.reduceat(products, matrix.ptr[:-1][filled])
+    return Forms(ptr=matrix.ptr, column=row[matrix.column], value=_pairs(matrix.value), fixed=_pairs(fixed))
 
 
 def _iteration(
@@ -242,11 +231,11 @@ def _rows(
     ptr: IntArray, index: IntArray, value: ComplexArray, row: IntArray, rows: int, *, columns: int
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Entries of a factor by the kernels' rows, columns below ``columns`` alone, with their sign turned."""
-    from scipy.sparse import coo_array
+    from scipy.sparse import coo_array, csr_array
 
     step = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
     where_row, where_column = row[step], row[index]
     kept = (where_row < rows) & (where_column < columns) & (value != 0)
-    matrix = coo_array((-value[kept], (where_row[kept], where_column[kept])), shape=(rows, columns)).tocsr()
-    matrix.sort_indices()
-    return matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), _pairs(matrix.data)
+    entries = (-value[kept], (where_row[kept], where_column[kept]))
+    by_row = Rows.of(csr_array(coo_array(entries, shape=(rows, columns))))
+    return by_row.ptr, by_row.column, _pairs(by_row.value)

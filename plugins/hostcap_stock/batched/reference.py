@@ -66,7 +66,7 @@ class ReferencePlan:
     def _solve_one(self, level: IntArray) -> tuple[ComplexArray, bool, int]:
         linear, config = self._linear, self._config
         steps = level[self._growth.scope[self._grown.injector]]
-        v = linear.start_v
+        v, iteration = linear.start_v, 0
         for iteration in range(1, config.max_iterations + 1):
             injected = np.zeros_like(linear.source_a)
             base_v, grown_v = linear.base.voltage_v(v), self._grown.voltage_v(v)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ class BatchedSolver:
     config: BatchedConfig = BatchedConfig()
     laws: frozenset[type] = frozenset({ConstantPower})
     needs: frozenset[str] = frozenset({"linearise"})
+    states_at_once: int = 64
 
     @property
     def settling(self) -> Settling:
@@ -91,10 +93,10 @@ class BatchedPlan:
     def solve(self, levels: IntArray, want: Collection[Want]) -> States:
         """Solve states; see ``hostcap.power_flow.Plan``."""
         levels = np.ascontiguousarray(np.atleast_2d(levels), dtype=np.int32)
-        written = {"nodes", "branches", "violations"} & set(want) or ("extremes" in want and not self._fused)
-        if not written:
-            return self._checked(levels, "extremes" in want)
-        parts = [self._written(levels[chunk], want) for chunk in self._chunks(len(levels))]
+        judged = "violations" in want or ("extremes" in want and not self._fused)
+        if not judged:
+            return self._solved(levels, want)
+        parts = [self._judged(levels[chunk], want) for chunk in self._chunks(len(levels))]
         return _joined(parts, self._limits.families)
 
     def _chunks(self, count: int) -> list[slice]:
@@ -102,51 +104,59 @@ class BatchedPlan:
         size = max(8, WRITTEN_BYTES // each // 8 * 8)
         return [slice(begin, begin + size) for begin in range(0, max(count, 1), size)]
 
-    def _checked(self, levels: IntArray, extremes: bool) -> States:
-        """States of which no voltage leaves the kernel."""
-        segments = self._layout.segment_group.size if extremes else 0
-        margin, row = np.empty((len(levels), segments)), np.empty((len(levels), segments), dtype=np.int32)
-        nothing = np.empty((len(levels), 0))
-        converged, iterations = self._run(levels, margin, row, nothing, nothing)
-        return States(
-            converged=converged,
-            iterations=iterations,
-            extremes=self._extremes(converged, margin, row) if extremes else None,
-        )
-
-    def _written(self, levels: IntArray, want: Collection[Want]) -> States:
-        """States whose voltages and currents are written out, for the caller or for limits that need them."""
-        judged = "violations" in want or ("extremes" in want and not self._fused)
+    def _solved(self, levels: IntArray, want: Collection[Want]) -> States:
+        """States of which nothing leaves the kernel but what is wanted."""
+        count = len(levels)
         fused = "extremes" in want and self._fused
-        count, segments = len(levels), self._layout.segment_group.size if fused else 0
-        nodes = np.empty((count, 2 * self._linear.node_count if judged or "nodes" in want else 0))
-        branches = np.empty((count, 2 * self._linear.conductor_count if judged or "branches" in want else 0))
+        segments = self._layout.segment_group.size if fused else 0
         margin, row = np.empty((count, segments)), np.empty((count, segments), dtype=np.int32)
+        nodes = np.empty((count, 2 * self._linear.node_count if "nodes" in want else 0))
+        branches = np.empty((count, 2 * self._linear.conductor_count if "branches" in want else 0))
         converged, iterations = self._run(levels, margin, row, nodes, branches)
-        nodes[~converged] = branches[~converged] = np.nan
-
-        def solution(keep_nodes: bool, keep_branches: bool) -> Solution:
-            return Solution(
-                node_v=nodes.view(np.complex128)[:, : None if keep_nodes else 0],
-                conductor_a=branches.view(np.complex128)[:, : None if keep_branches else 0],
+        solution: Solution | None = None
+        if {"nodes", "branches"} & set(want):
+            nodes[~converged] = branches[~converged] = np.nan
+            for values in (nodes, branches):
+                values.setflags(write=False)
+            solution = Solution(
+                node_v=nodes.view(np.complex128),
+                conductor_a=branches.view(np.complex128),
                 converged=converged,
                 iterations=iterations,
             )
-
-        full = solution(True, True) if judged else None
-        found: Extremes | None = None
-        if fused:
-            found = self._extremes(converged, margin, row)
-        elif "extremes" in want and full is not None:
-            found = self._limits.extremes(full, self._start)
         return States(
             converged=converged,
             iterations=iterations,
-            extremes=found,
-            violations=self._limits.violations(full, self._start)
-            if full is not None and "violations" in want
-            else None,
-            solution=solution("nodes" in want, "branches" in want) if {"nodes", "branches"} & set(want) else None,
+            extremes=self._extremes(converged, margin, row) if fused else None,
+            solution=solution,
+        )
+
+    def _judged(self, levels: IntArray, want: Collection[Want]) -> States:
+        """States whose full solution the limit set looks at: for violations, and for limits that are not linear."""
+        inner: list[Want] = ["nodes", "branches"]
+        if "extremes" in want and self._fused:
+            inner.append("extremes")
+        solved = self._solved(levels, inner)
+        full = solved.solution
+        if full is None:
+            raise HostcapError("a full solution was asked for and is missing")
+        extremes = solved.extremes
+        if "extremes" in want and not self._fused:
+            extremes = self._limits.extremes(full, self._start)
+        kept: Solution | None = None
+        if {"nodes", "branches"} & set(want):
+            kept = Solution(
+                node_v=full.node_v[:, : None if "nodes" in want else 0],
+                conductor_a=full.conductor_a[:, : None if "branches" in want else 0],
+                converged=full.converged,
+                iterations=full.iterations,
+            )
+        return States(
+            converged=solved.converged,
+            iterations=solved.iterations,
+            extremes=extremes,
+            violations=self._limits.violations(full, self._start) if "violations" in want else None,
+            solution=kept,
         )
 
     def _run(
@@ -168,7 +178,7 @@ class BatchedPlan:
         tiles = -(-count // self._kernels.lanes)
         jobs = min(tiles, JOBS_PER_THREAD * self._threads) if self._threads > 1 else min(tiles, 1)
         edges = [min(count, self._kernels.lanes * (tiles * job // jobs)) for job in range(jobs + 1)] if jobs else [0]
-        spans = list(zip(edges[:-1], edges[1:], strict=True))
+        spans = list(itertools.pairwise(edges))
         if len(spans) <= 1:
             for first, last in spans:
                 work(first, last)
@@ -183,7 +193,8 @@ class BatchedPlan:
         with self._lock:
             if self._rooms:
                 return self._rooms.pop()
-        return self._kernels.room_for(self._layout.iteration, self._growth.scope_count)
+        room: Room = self._kernels.room_for(self._layout.iteration, self._growth.scope_count)
+        return room
 
     def _extremes(
         self, converged: np.ndarray[tuple[int], np.dtype[np.bool_]], margin: FloatArray, check: IntArray

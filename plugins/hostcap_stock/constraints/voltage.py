@@ -41,6 +41,8 @@ class Voltage:
         lower = _volts(c.lv_min_v, c.lv_min_pu, nominal)
         upper = _volts(c.lv_max_v, c.lv_max_pu, nominal)
         _refuse_outside(c, nominal)
+        if np.any(lower >= upper):
+            raise ConfigError("constraints: the least LV voltage is not below the greatest on some LV nodes")
         sides = (_described("LV", c.lv_min_v, c.lv_max_v, "V"), _described("LV", c.lv_min_pu, c.lv_max_pu, "pu"))
         described = "; ".join(side for side in sides if side)
         return _node_rows(network, nodes, network.nodes.reference[nodes], 1.0, lower, upper, "V", described)
@@ -80,7 +82,8 @@ def _refuse_outside(config: VoltageConfig, nominal: FloatArray) -> None:
         kinds, counts = np.unique(np.round(outside, 1), return_counts=True)
         listed = ", ".join(f"{v:g} V ({n} nodes)" for v, n in zip(kinds, counts, strict=True))
         raise ConfigError(
-            f"constraints: voltage limits of {low:g} to {high:g} V do not enclose the nominal of LV nodes: {listed}; "
+            f"constraints: {_described('LV', config.lv_min_v, config.lv_max_v, 'V')} does not enclose the nominal of "
+            f"LV nodes: {listed}; "
             "use lv_min_pu and lv_max_pu"
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import field, frozen
 
 from hostcap._arrays import ComplexArray, IntArray
-from hostcap.limits import Violations
+from hostcap.limits import RowLabels, Violations
 from hostcap.power_flow import Plan, Want
 from hostcap.search import SearchResult
 
@@ -45,8 +45,14 @@ class Answer:
     hv_recorded: Mapping[int, Violations] = field(factory=dict)
 
 
-def solve_answer(plan: Plan, result: SearchResult) -> Answer:
-    """Solve the deciding states again, one at a time: full voltages of many states would fill the memory."""
+def solve_answer(plan: Plan, result: SearchResult, labels: RowLabels) -> Answer:
+    """Solve the deciding states again, one at a time: full voltages of many states would fill the memory.
+
+    Args:
+        plan: The plan that the search ran on.
+        result: What it found.
+        labels: Labels of the rows that the plan watches.
+    """
     breaking = {
         int(step): _must_solve(plan, levels)
         for step, levels in zip(result.breaking_step, result.breaking_levels, strict=True)
@@ -57,7 +63,7 @@ def solve_answer(plan: Plan, result: SearchResult) -> Answer:
         breaking=breaking,
         last_solved=last if last is not None else _must_solve(plan, result.last_solved_levels),
         final=final,
-        hv_recorded=_hv_recorded(plan, result),
+        hv_recorded=_hv_recorded(plan, result, labels),
     )
 
 
@@ -80,20 +86,21 @@ def _must_solve(plan: Plan, levels: IntArray) -> SolvedState:
     return state
 
 
-def _hv_recorded(plan: Plan, result: SearchResult) -> dict[int, Violations]:
+def _hv_recorded(plan: Plan, result: SearchResult, labels: RowLabels) -> dict[int, Violations]:
     """Violations of the feeder at their first sight, once per equipment, phase and metric."""
     found: dict[int, Violations] = {}
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[str, str, str, int]] = set()
     for sight in result.hv_seen:
         states = plan.solve(sight.levels[None, :], want={"violations"})
         violations = states.violations
         if violations is None:
             continue
-        pairs = list(zip(violations.row.tolist(), violations.family.tolist(), strict=True))
-        fresh = np.asarray(
-            [group == 0 and pair not in seen for group, pair in zip(violations.group, pairs, strict=True)], dtype=bool
-        )
+        fresh = np.zeros(violations.row.size, dtype=bool)
+        for place, row in enumerate(violations.row):
+            what = (labels.equipment_type[row], labels.equipment[row], labels.phase[row], int(violations.family[place]))
+            if violations.group[place] == 0 and what not in seen:
+                seen.add(what)
+                fresh[place] = True
         if np.any(fresh):
             found[sight.step] = violations.select(fresh)
-            seen.update(pair for pair, new in zip(pairs, fresh, strict=True) if new)
     return found

@@ -17,28 +17,38 @@ def _worst(limits: LimitSet, violations: Violations) -> str:
     terminal = f" terminal {label.terminal[row]}" if label.terminal[row] else ""
     return (
         f"{str(label.equipment_type[row]).lower()} {label.equipment[row]}{terminal} phase {label.phase[row]}: "
-        f"{violations.value[0]:.4g} against {violations.limit[0]:.4g} {label.unit[row]}"
+        f"{violations.value[0]:.5g} against {violations.limit[0]:.5g} {label.unit[row]} "
+        f"({violations.excess[0] * 100.0:.2g} % beyond)"
     )
 
 
-def answer_findings(network: Network, limits: LimitSet, result: SearchResult, answer: Answer) -> list[Finding]:
-    """Violations at the start and at the final levels, near-ties, and where the search ended early."""
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def start_findings(limits: LimitSet, start: Violations) -> list[Finding]:
+    """Limits that are broken before anything grows, by metric, with the worst."""
     found = []
-    start = answer.breaking.get(0)
-    if start is not None:
-        for family, metric in enumerate(limits.families):
-            broken = start.violations.select(start.violations.family == family)
-            if broken.row.size:
-                found.append(
-                    Finding(
-                        severity=Severity.WARNING,
-                        code="violation-at-start",
-                        element=str(limits.labels.equipment[broken.row[0]]),
-                        count=int(broken.row.size),
-                        message=f"{broken.row.size} {metric} limits are broken before anything grows, worst "
-                        f"{_worst(limits, broken)}; check the initial state and the limits",
-                    )
+    for family, metric in enumerate(limits.families):
+        broken = start.select(start.family == family)
+        if broken.row.size:
+            found.append(
+                Finding(
+                    severity=Severity.WARNING,
+                    code="violation-at-start",
+                    element=str(limits.labels.equipment[broken.row[0]]),
+                    count=int(broken.row.size),
+                    message=f"{_counted(broken.row.size, f'{metric} limit')} broken before anything grows, worst "
+                    f"{_worst(limits, broken)}; check the initial state and the limits",
                 )
+            )
+    return found
+
+
+def answer_findings(network: Network, limits: LimitSet, result: SearchResult, answer: Answer) -> list[Finding]:
+    """Violations at the start and at the final levels, near-ties, regulators, and where the search ended early."""
+    start = answer.breaking.get(0)
+    found = start_findings(limits, start.violations) if start is not None else []
     found += _final(network, limits, result, answer)
     found += _regulators(network, answer)
     ties = np.flatnonzero(result.near_tie)
@@ -49,18 +59,20 @@ def answer_findings(network: Network, limits: LimitSet, result: SearchResult, an
                 code="near-tie",
                 element=some([str(network.groups.id[g]) for g in ties]),
                 count=int(ties.size),
-                message=f"{ties.size} groups were decided by a value within 1e-5 of its limit; "
+                message=f"{_counted(ties.size, 'group')} decided by a value within 1e-5 of its limit; "
                 "another solver or tolerance may give one step more or less",
             )
         )
-    diverged = [g for g in range(len(network.groups)) if STATUSES[result.status[g]] is Status.DIVERGED]
+    diverged = sum(STATUSES[status] is Status.DIVERGED for status in result.status)
     if diverged:
         found.append(
             Finding(
                 severity=Severity.WARNING,
                 code="diverged",
-                count=len(diverged),
-                message=f"step {result.last_step} has no solution; {len(diverged)} open groups end one step below",
+                count=diverged,
+                message=f"step {result.last_step} has no solution within the solver's iterations, so that "
+                f"{_counted(diverged, 'open group')} ended one step below; if a limit should have broken first, "
+                "raise solver.max_iterations",
             )
         )
     return found
@@ -88,8 +100,9 @@ def _final(network: Network, limits: LimitSet, result: SearchResult, answer: Ans
             code="violation-at-final-levels",
             element=str(limits.labels.equipment[joint.row[0]]),
             count=int(joint.row.size),
-            message=f"with every group at its headroom at once, {joint.row.size} limits of {groups.size} groups are "
-            f"broken (joint effects), worst {_worst(limits, joint)}; less fits together than group by group",
+            message=f"with every group at its headroom at once, {_counted(joint.row.size, 'limit')} of "
+            f"{_counted(groups.size, 'group')} broken, worst {_worst(limits, joint)}; groups that went on growing "
+            "lift those already locked, so less fits together than group by group",
         )
     ]
 
@@ -111,7 +124,7 @@ def _regulators(network: Network, answer: Answer) -> list[Finding]:
             code="regulator-outside-band",
             element=some([str(n) for n in regulators.name[outside]]),
             count=int(outside.size),
-            message=f"at the final levels {outside.size} regulators sense a voltage outside their band, worst "
+            message=f"at the final levels {_counted(outside.size, 'regulator')} out of band, worst "
             f"{regulators.name[worst]}: {sensed[worst]:.2f} V, band {regulators.low_v[worst]:g}-"
             f"{regulators.high_v[worst]:g} V; taps were frozen at the start, in service they would move",
         )

@@ -22,7 +22,7 @@ from hostcap.search import STATUSES, SearchResult, SearchRules, Status, lock_out
 from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.answer import Answer, solve_answer
 from hostcap_stock.headroom.config import LvHeadroomConfig
-from hostcap_stock.headroom.findings import answer_findings
+from hostcap_stock.headroom.findings import answer_findings, start_findings
 from hostcap_stock.headroom.run_summary import Stopwatch, search_summary
 from hostcap_stock.headroom.tables import Labels, headroom_tables
 
@@ -88,9 +88,12 @@ class LvHeadroom:
                 began = time.perf_counter()
                 states = plan.solve(levels, want={"extremes"})
                 seconds = (time.perf_counter() - began) / len(levels)
+                start = plan.solve(levels[:1], want={"violations"}).violations
             finally:
                 plan.close()
             found = [*job.network.findings, *frozen.findings]
+        if start is not None:
+            found += start_findings(prepared.limits, start)
         network, customers, most = job.network, job.network.customers, self.config.max_steps + 1
         load_kw, generation_kw = prepared.operating_point.group_kw(network)
         broken = int(np.sum(states.extremes.broken[0])) if states.extremes is not None else 0
@@ -121,7 +124,7 @@ class LvHeadroom:
             try:
                 result = self._search(job, plan, prepared)
                 clock.lap("search")
-                answer = solve_answer(plan, result)
+                answer = solve_answer(plan, result, prepared.limits.labels)
                 clock.lap("answer")
             finally:
                 plan.close()

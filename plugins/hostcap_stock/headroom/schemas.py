@@ -38,8 +38,8 @@ LV_GROUP_HOSTING_CAPACITY = TableSchema(
         Column(
             "breached_after_lock_at", "integer", "First step after the lock at which a limit of the group is broken"
         ),
-        Column("total_base_net_import_kw", "number", "Load of the group at the start", unit="kW"),
-        Column("total_base_net_export_kw", "number", "Generation of the group at the start", unit="kW"),
+        Column("total_base_net_import_kw", "number", "Load of the group at the start, gross", unit="kW"),
+        Column("total_base_net_export_kw", "number", "Generation of the group at the start, gross", unit="kW"),
     ),
 )
 

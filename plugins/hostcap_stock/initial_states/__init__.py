@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 from attrs import field, frozen
 
-from hostcap._arrays import FloatArray, sums
-from hostcap.config import about, non_negative
+from hostcap._arrays import BoolArray, FloatArray, sums
+from hostcap.config import about, non_negative, with_offset
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope, OperatingPoint
 
@@ -23,21 +23,21 @@ def _instant(start_time: datetime | None, scope: FeederScope) -> datetime:
 class AsModelledConfig:
     """The model's own snapshot."""
 
-    start_time: datetime | None = field(default=None, metadata=_START_TIME)
+    start_time: datetime | None = field(default=None, validator=with_offset, metadata=_START_TIME)
 
 
 @frozen(kw_only=True)
 class ZeroLoadConfig:
     """Nothing is consumed and nothing generated."""
 
-    start_time: datetime | None = field(default=None, metadata=_START_TIME)
+    start_time: datetime | None = field(default=None, validator=with_offset, metadata=_START_TIME)
 
 
 @frozen(kw_only=True)
 class FixedLoadConfig:
     """Every customer, and every HV load, does the same."""
 
-    start_time: datetime | None = field(default=None, metadata=_START_TIME)
+    start_time: datetime | None = field(default=None, validator=with_offset, metadata=_START_TIME)
     load_kw_per_customer: float = field(
         default=0.0, validator=non_negative, metadata=about("Load of each customer and each HV load", unit="kW")
     )
@@ -94,29 +94,39 @@ class FixedLoad:
 
     def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
         """The given kW and kvar; multipliers and shapes do not act, generating elements are off."""
-        share = customer_share(network)
+        consuming, generating = customer_shares(network)
         c = self.config
         return _written(
-            share * c.load_kw_per_customer,
-            share * c.load_kvar_per_customer,
-            share * c.generation_kw_per_customer,
-            share * c.generation_kvar_per_customer,
+            consuming * c.load_kw_per_customer,
+            consuming * c.load_kvar_per_customer,
+            generating * c.generation_kw_per_customer,
+            generating * c.generation_kvar_per_customer,
             _instant(c.start_time, scope),
         )
 
 
-def customer_share(network: Network) -> FloatArray:
-    """Part of its customer's power that each load has, by phases; 1 for each HV load, 0 for the rest."""
+def customer_shares(network: Network) -> tuple[FloatArray, FloatArray]:
+    """Part of its customer's power that each element has, evenly over phases, each of shape (injector,).
+
+    Returns:
+        Shares of what a customer consumes, which its loads have, and of what it generates, which its loads have
+        too, or its generating elements where it has no load. 1 for each HV load in both.
+    """
     injectors, customers = network.injectors, network.customers
-    share = np.zeros(injectors.name.size)
+    entry, owner = customers.element, customers.of_element
     is_load = injectors.kind == "load"
-    share[is_load & (injectors.group == 0)] = 1.0
-    entry = customers.element
-    counted = is_load[entry] & customers.live[customers.of_element]
-    phases = np.where(counted, injectors.phases[entry], 0).astype(np.float64)
-    total = sums(customers.of_element, phases, customers.id.size)
-    share[entry[counted]] = phases[counted] / total[customers.of_element[counted]]
-    return share
+    live = customers.live[owner]
+    alone = sums(owner, is_load[entry], customers.id.size)[owner] == 0
+
+    def shares(chosen: BoolArray) -> FloatArray:
+        share = np.zeros(injectors.name.size)
+        share[is_load & (injectors.group == 0)] = 1.0
+        phases = np.where(chosen, injectors.phases[entry], 0).astype(np.float64)
+        total = sums(owner, phases, customers.id.size)
+        share[entry[chosen]] = phases[chosen] / total[owner[chosen]]
+        return share
+
+    return shares(is_load[entry] & live), shares((is_load[entry] | alone) & live)
 
 
 def _written(

@@ -6,7 +6,10 @@ from typing import Any
 
 import attrs
 
+from hostcap.config import in_schema
 
+
+@in_schema(anyOf=[{"minimum": -1, "exclusiveMaximum": 0}, {"exclusiveMinimum": 0, "maximum": 1}])
 def power_factor(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
     """0 < |pf| <= 1."""
     if not 0.0 < abs(value) <= 1.0:

@@ -37,15 +37,17 @@ def read_customer_table(path: Path) -> CustomerTable:
     where = f"network.customers: {path}"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, strict=True))
-            header = [] if not rows else list(rows[0])
+            reader = csv.DictReader(file, strict=True)
+            rows, header = list(reader), list(reader.fieldnames or [])
     except FileNotFoundError:
         raise ModelError(f"{where}: no such file; give a CSV with columns customer, element") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ModelError(f"{where}: cannot be read as UTF-8 CSV: {error}") from error
     missing = [name for name in ("customer", "element") if name not in header]
     if missing:
-        raise ModelError(f"{where}: column {missing[0]!r} is missing; found {', '.join(map(str, header)) or 'no rows'}")
+        raise ModelError(f"{where}: column {missing[0]!r} is missing; found {', '.join(header) or 'nothing'}")
+    if not rows:
+        raise ModelError(f"{where}: has a header alone; expected one line for each element of each customer")
     elements: dict[str, list[str]] = defaultdict(list)
     columns: dict[str, dict[str, str]] = {name: {} for name in header if name not in ("customer", "element")}
     owner: dict[str, str] = {}
@@ -191,7 +193,7 @@ def _customers(
         for e in elements:
             nodes = injectors.terminals(e)
             touched = nodes[nodes >= 0]
-            alive = alive and bool(np.all(node_live[touched]))
+            alive = alive and touched.size > 0 and bool(np.all(node_live[touched]))
             if e in loads or not loads:
                 numbers.extend(int(n) for n in node_number[touched])
         live.append(alive)

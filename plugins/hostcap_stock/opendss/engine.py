@@ -151,6 +151,11 @@ class Engine:
         self.command("solve")
         return bool(self.dss.Solution.Converged())
 
+    def build_matrix(self) -> None:
+        """Let the engine rebuild Y where something changed it; this moves the voltage vector."""
+        if self.dss.YMatrix.SystemYChanged():
+            self.dss.Solution.SolveNoControl()
+
     def voltages(self) -> ComplexArray:
         """The engine's own voltage vector, V, writable; slot 0 is ground. Fetch again after Y was rebuilt."""
         size = int(self.dss.Circuit.NumNodes()) + 1
@@ -173,8 +178,7 @@ class Engine:
             Whether solved, iterations used, and the largest change in the last one, per unit.
         """
         solution = self.dss.Solution
-        if self.dss.YMatrix.SystemYChanged():
-            solution.SolveNoControl()  # rebuilds Y, which moves the voltage vector
+        self.build_matrix()
         vector = self.voltages()
         if start is not None:
             vector[:] = start
@@ -193,6 +197,8 @@ class Engine:
 
     def all_currents(self) -> ComplexArray:
         """Currents of every conductor of every power-delivery element, disabled ones (zeros) included, A."""
+        if self.dss.PDElements.Count() == 0:
+            return np.empty(0, dtype=np.complex128)  # the engine answers with one number there
         return np.asarray(self._arrays.ActiveCircuit.PDElements.AllCurrents, dtype=np.float64).view(np.complex128)
 
     # Loads, written in bulk without a rebuild of Y

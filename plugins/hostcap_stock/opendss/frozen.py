@@ -52,15 +52,19 @@ class FrozenOpenDss:
         self.operating_point = operating_point
         self._settling = settling
         self._findings: list[Finding] = []
-        self._slots = self._map_nodes()
-        self.live_slots: IntArray = self._slots[network.nodes.live]
+        self._order: tuple[str, ...] = ()
+        self._slots: IntArray = np.empty(0, dtype=np.int32)
+        self.live_slots: IntArray = self._slots
         self.live_nominal_v: FloatArray = network.nodes.nominal_v[network.nodes.live]
+        self.start_vector: ComplexArray = np.empty(0, dtype=np.complex128)
         self._apply(operating_point)
         self._settle()
         self._freeze_generation()
-        self.start_vector = self._solve_start()
+        self._find_nodes()
+        self._solve_start()
         self._current_places = self._map_conductors()
         self.start = self.solution(iterations=1)
+        self.start_vector = self.engine().voltages().copy()
         self._linear: LinearNetwork | None = None
 
     @property
@@ -120,14 +124,35 @@ class FrozenOpenDss:
 
     # Steps of freezing, in order
 
-    def _map_nodes(self) -> IntArray:
-        """Slot in the engine's voltage vector of each node; slot 0 is ground."""
-        listed = {name.lower(): slot for slot, name in enumerate(self.engine().dss.Circuit.YNodeOrder(), start=1)}
-        names = [name.lower() for name in self.network.node_names(range(self.network.nodes.bus.size))]
-        missing = [name for name in names if name not in listed]
+    def find_again(self) -> None:
+        """Find nodes and the start's voltages again after elements were added to the engine, or taken out."""
+        if self._find_nodes():
+            vector = np.zeros(len(self._order) + 1, dtype=np.complex128)
+            vector[self._slots] = self.start.node_v[0]
+            vector[0] = 0.0
+            self.start_vector = vector
+
+    def _find_nodes(self) -> bool:
+        """Slot in the engine's voltage vector of each node; slot 0 is ground. Returns whether the order is new.
+
+        The engine makes its order of nodes anew when elements come or go. A dead node may go with the only element
+        that had it; it is read as ground then.
+        """
+        engine = self.engine()
+        engine.build_matrix()
+        order = tuple(engine.dss.Circuit.YNodeOrder())
+        if order == self._order:
+            return False
+        self._order = order
+        listed = {name.lower(): slot for slot, name in enumerate(order, start=1)}
+        nodes = self.network.nodes
+        names = [name.lower() for name in self.network.node_names(range(nodes.bus.size))]
+        missing = [name for name, live in zip(names, nodes.live, strict=True) if live and name not in listed]
         if missing:
             raise ModelError(f"the model has changed since it was loaded: node {missing[0]} is gone; load it again")
-        return np.asarray([listed[name] for name in names], dtype=np.int32)
+        self._slots = np.asarray([listed.get(name, 0) for name in names], dtype=np.int32)
+        self.live_slots = self._slots[nodes.live]
+        return True
 
     def _map_conductors(self) -> IntArray:
         """Place of each conductor in the engine's bulk currents, which hold disabled elements too."""
@@ -215,12 +240,10 @@ class FrozenOpenDss:
             self._add_fixed(f"hostcap_frozen_{i}", int(i), -p_kw, -q_kvar)
             engine.command(f"disable {injectors.kind[i]}.{injectors.name[i]}")
 
-    def _solve_start(self) -> ComplexArray:
+    def _solve_start(self) -> None:
         engine = self.engine()
-        engine.command("set controlmode=off")
-        start: ComplexArray | None = None
         solved, iterations, change = engine.iterate(
-            start=start,
+            start=None,
             live=self.live_slots,
             nominal_v=self.live_nominal_v,
             tolerance_pu=START_GOAL_PU,
@@ -233,8 +256,7 @@ class FrozenOpenDss:
                 iterations=iterations,
                 largest_change_pu=change,
             )
-        vector = engine.voltages().copy()
-        if not np.all(np.isfinite(vector)):
+        if not np.all(np.isfinite(self.node_v()[self.network.nodes.live])):
             raise NotConvergedError("the start has no finite voltages; check the model's impedances and bases")
         if not solved:
             self._findings.append(
@@ -244,4 +266,3 @@ class FrozenOpenDss:
                     message=f"the start is solved to {change:.1e} pu, not to {START_GOAL_PU:g} pu",
                 )
             )
-        return vector

@@ -13,6 +13,7 @@ from hostcap.findings import some
 from hostcap.linear import MODELS, LinearNetwork, Ports, connection, port_base_v
 from hostcap.network import Network
 from hostcap_stock.opendss.engine import Engine
+from hostcap_stock.opendss.model import JOINING_CLASSES
 
 FROZEN_LOADS = ("hostcap_frozen_", "hostcap_generation_")
 """Names of loads that stand for generating elements; the number after it is the injector's."""
@@ -20,6 +21,12 @@ GROWTH_LOADS = "hostcap_growth_"
 """Names of loads that plans of the solver ``opendss`` add; no part of the start."""
 WAY_OUT = 'set solver.plugin = "opendss"'
 _VARIABLE = 0
+_WATCHING = (
+    "energymeter monitor sensor fmonitor regcontrol capcontrol swtcontrol invcontrol expcontrol storagecontroller "
+    "gendispatcher espvlcontrol upfccontrol esscontroller relay recloser fuse"
+)
+"""Classes that measure or act while controls act; at the start they do neither."""
+_UNDERSTOOD = frozenset([*JOINING_CLASSES, "load", "vsource", *_WATCHING.split()])
 
 
 def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: ComplexArray) -> LinearNetwork:
@@ -38,8 +45,6 @@ def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: Com
         ModelError: An injector that has no linear form here, by name.
     """
     dss = engine.dss
-    if int(dss.Solution.Year()) != 0:
-        raise ModelError(f"the model sets `year`, whose load growth solver 'batched' does not read; {WAY_OUT}")
     node_of_slot = np.full(int(dss.Circuit.NumNodes()) + 1, -1, dtype=np.int32)
     node_of_slot[slots] = np.arange(slots.size, dtype=np.int32)
     if slots.size != int(dss.Circuit.NumNodes()):
@@ -49,7 +54,7 @@ def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: Com
     admittance, own = _Stamps(), _Stamps()
     _delivering(engine, network, node_of_slot, admittance, own)
     _sources(engine, node_of_slot, admittance)
-    base = loads.ports(network, admittance)
+    base = loads.ports(network)
     y_ptr, y_index, y_siemens = admittance.csr(slots.size, slots.size)
     c_ptr, c_index, c_siemens = own.csr(network.conductors.node.size, slots.size)
     return LinearNetwork(
@@ -86,17 +91,17 @@ class _Stamps:
 
     def csr(self, rows: int, columns: int) -> tuple[IntArray, IntArray, ComplexArray]:
         """Pointer, index and value of the sum, rows sorted, exact zeros dropped."""
-        from scipy.sparse import coo_array
+        from scipy.sparse import coo_array, csr_array
 
         def joined(parts: list[Any], dtype: Any) -> Any:
             return np.concatenate([*parts, np.empty(0, dtype=dtype)])
 
         where = (joined(self._row, np.int32), joined(self._column, np.int32))
-        matrix = coo_array((joined(self._value, np.complex128), where), shape=(rows, columns)).tocsr()
+        matrix = csr_array(coo_array((joined(self._value, np.complex128), where), shape=(rows, columns)))
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         matrix.sort_indices()
-        return np.asarray(matrix.indptr), np.asarray(matrix.indices), np.asarray(matrix.data)
+        return matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data.astype(np.complex128)
 
 
 def _primitive(engine: Engine) -> ComplexArray:
@@ -144,12 +149,11 @@ def _source_current(engine: Engine) -> ComplexArray:
 
 def _refuse_other_injectors(engine: Engine) -> None:
     dss, odd = engine.dss, []
-    more = dss.Circuit.FirstPCElement()
-    while more:
-        name = str(dss.CktElement.Name())
-        if name.partition(".")[0].lower() not in ("load", "vsource"):
-            odd.append(name)
-        more = dss.Circuit.NextPCElement()
+    for name in dss.Circuit.AllElementNames():  # the engine's own list of injecting elements leaves out some sources
+        if name.partition(".")[0].lower() not in _UNDERSTOOD:
+            dss.Circuit.SetActiveElement(name)
+            if dss.CktElement.Enabled():
+                odd.append(str(name))
     if odd:
         raise ModelError(f"solver 'batched' has no form for {len(odd)} injecting elements: {some(odd)}; {WAY_OUT}")
 
@@ -223,14 +227,9 @@ class _Loads:
             raise ModelError(f"solver 'batched' has no form for {len(odd)} loads: {some(odd)}; {WAY_OUT}")
         return cls(found)
 
-    def ports(self, network: Network, admittance: _Stamps) -> Ports:
-        """Ports of loads that draw something; those on dead nodes go into the admittance instead.
-
-        A dead node floats near zero volts, where every law is a constant impedance; as a port it would leave the
-        node without any admittance.
-        """
+    def ports(self, network: Network) -> Ports:
+        """Ports of loads that draw something."""
         index = {str(n).lower(): i for i, n in enumerate(network.injectors.name) if network.injectors.kind[i] == "load"}
-        live = np.append(network.nodes.live, True)  # the last stands for ground
         kept: list[tuple[_Load, int, int, int]] = []
         for load in self.listed:
             if load.kw == 0.0 and load.kvar == 0.0:
@@ -239,13 +238,8 @@ class _Loads:
             for prefix in FROZEN_LOADS:
                 if load.name.startswith(prefix):
                     injector = int(load.name.removeprefix(prefix))
-            for a, b in connection(load.nodes, phases=load.phases, delta=load.delta):
-                if live[a] and live[b]:
-                    kept.append((load, injector, a, b))
-                else:
-                    y = (load.kw - 1j * load.kvar) * 1000.0 / load.phases / load.base_v**2
-                    ends = np.asarray([a, b], dtype=np.int32)
-                    admittance.add(ends, ends, np.asarray([[y, -y], [-y, y]]))
+            ends = connection(load.nodes, phases=load.phases, delta=load.delta)
+            kept += [(load, injector, a, b) for a, b in ends]
 
         def column(name: str) -> list[float]:
             return [getattr(load, name) for load, _, _, _ in kept]

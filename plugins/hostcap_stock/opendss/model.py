@@ -74,6 +74,7 @@ class InjectorRecord:
 
     name: str
     kind: str
+    bus: str
     phases: int
     delta: bool
     kv: float
@@ -236,6 +237,11 @@ def _other_joins(engine: Engine) -> list[Terminals]:
     return found
 
 
+def _bus(engine: Engine) -> str:
+    """Bus of the active element's first terminal, without its nodes."""
+    return str(engine.dss.CktElement.BusNames()[0]).partition(".")[0].lower()
+
+
 def _loads(engine: Engine) -> list[InjectorRecord]:
     dss, found = engine.dss, []
     multiplier = float(dss.Solution.LoadMult())
@@ -250,6 +256,7 @@ def _loads(engine: Engine) -> list[InjectorRecord]:
             InjectorRecord(
                 name=dss.Loads.Name(),
                 kind="load",
+                bus=_bus(engine),
                 phases=dss.CktElement.NumPhases(),
                 delta=bool(dss.Loads.IsDelta()),
                 kv=float(dss.Loads.kV()),
@@ -283,6 +290,7 @@ def _generating(engine: Engine) -> list[InjectorRecord]:
                     InjectorRecord(
                         name=dss.ActiveClass.Name(),
                         kind=kind,
+                        bus=_bus(engine),
                         phases=dss.CktElement.NumPhases(),
                         delta=dss.Properties.Value("conn").lower().startswith(("d", "l")),
                         kv=float(dss.Properties.Value("kv")),

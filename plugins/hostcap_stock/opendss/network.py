@@ -77,6 +77,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
     Raises:
         ModelError: Voltage bases are missing or do not fit, or there is no LV customer.
     """
+    _check_loads(model)
     neutral = _neutral(model.node_number, options.neutral_numbers)
     live = _live(model)
     _check_bases_present(model, live)
@@ -168,7 +169,17 @@ def _live(model: Model) -> BoolArray:
     return live_nodes(len(model.node_names), ends_array[:, 0], ends_array[:, 1], model.source_nodes)
 
 
-# Voltage bases
+# Loads and voltage bases
+
+
+def _check_loads(model: Model) -> None:
+    """A load without a finite power or a rated voltage leaves the whole model without voltages."""
+    for injector in model.injectors:
+        powers = (injector.load_kw, injector.load_kvar, injector.generation_kw, injector.generation_kvar)
+        if not np.all(np.isfinite(powers)):
+            raise ModelError(f"{injector.kind} {injector.name}: kW and kvar must be finite numbers, got {powers}")
+        if not injector.kv > 0:
+            raise ModelError(f"{injector.kind} {injector.name}: kv must be > 0, got {injector.kv:g}")
 
 
 def _suggested_bases(model: Model) -> list[float]:
@@ -246,7 +257,7 @@ def _check_bases_fit(model: Model, layout: _Layout) -> None:
     if misfits:
         raise ModelError(
             f"network.voltage_bases_kv: {len(misfits)} rated voltages are more than 20 % off their bus's base, first: "
-            f"{misfits[0]}; add to [network], and correct where needed: {_suggested_bases(model)}"
+            f"{misfits[0]}; add to [network], and correct where needed: voltage_bases_kv = {_suggested_bases(model)}"
         )
 
 
@@ -366,14 +377,13 @@ def _conductors(
     derived: list[str] = []
     for line in model.lines:
         normal, emergency = line.rating.normal_a, line.rating.emergency_a
-        if not options.unrated_default:
-            if not line.rating.normal_stated:
-                unrated.append(line.name)
-                normal = np.nan
-            if not line.rating.emergency_stated:
-                emergency = normal * options.emergency_factor
-                if line.rating.normal_stated:
-                    derived.append(line.name)
+        if not line.rating.normal_stated:
+            unrated.append(line.name)
+            if not options.unrated_default:
+                normal = emergency = np.nan
+        elif not line.rating.emergency_stated:
+            derived.append(line.name)
+            emergency = normal * options.emergency_factor
         first = [int(n) for n in line.terminals.nodes[0] if n >= 0]
         for terminal, nodes in enumerate(line.terminals.nodes, start=1):
             for node in map(int, nodes):
@@ -424,7 +434,9 @@ def _conductors(
         bus = _winding_bus(model, transformer, 0)
         own = int(groups.bus_group[bus]) if bus >= 0 else 0
         equipment_group.append(of_distribution.get(transformer.name, own))
-    note_ratings(unrated, derived, len(model.lines), options.emergency_factor, findings)
+    note_ratings(
+        [] if options.unrated_default else unrated, derived, len(model.lines), options.emergency_factor, findings
+    )
     columns = rows.columns
     return (
         Equipment(name=names, kind=kinds, group=equipment_group),
@@ -447,7 +459,8 @@ def _conductors(
 def _injectors(model: Model, groups: CapacityGroups) -> Injectors:
     records = model.injectors
     counts = [r.nodes.size for r in records]
-    bus = np.asarray([model.node_bus[r.nodes[r.nodes >= 0][0]] for r in records], dtype=np.int32)
+    place = {name.lower(): i for i, name in enumerate(model.bus_names)}
+    bus = np.asarray([place[r.bus] for r in records], dtype=np.int32)
     return Injectors(
         name=[r.name for r in records],
         kind=[r.kind for r in records],

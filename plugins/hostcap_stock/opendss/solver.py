@@ -67,6 +67,7 @@ class OpenDssPlan:
                 f"vminpu={law.vmin_pu!r} vmaxpu={law.vmax_pu!r} vlowpu={law.vlow_pu!r} status=fixed"
             )
         self._pointers = engine.load_pointers(names)
+        frozen.find_again()
 
     def close(self) -> None:
         """Take the growth out of the engine."""
@@ -74,6 +75,7 @@ class OpenDssPlan:
         for point in range(self._growth.name.size):
             engine.command(f"disable load.{self._prefix}_{point}")
         self._pointers = self._pointers[:0]
+        self._frozen.find_again()
 
     def solve(self, levels: IntArray, want: Collection[Want]) -> States:
         """Solve states; see ``hostcap.power_flow.Plan``."""

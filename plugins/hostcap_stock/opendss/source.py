@@ -20,7 +20,7 @@ from hostcap_stock.opendss.config import OpenDssConfig
 from hostcap_stock.opendss.customers import read_customer_table
 from hostcap_stock.opendss.engine import ControlLoopError, Engine
 from hostcap_stock.opendss.frozen import FrozenOpenDss
-from hostcap_stock.opendss.model import CONTROL_CLASSES, read_model
+from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, read_model
 from hostcap_stock.opendss.network import NetworkOptions, build_network
 
 DEFAULT_SETTLING = Settling()
@@ -98,6 +98,12 @@ class OpenDssSource:
 
     def _first_solve(self, engine: Engine, findings: list[Finding]) -> None:
         """Ratings, switch states and inverter powers are only known after a solve; the start is solved afresh."""
+        year = int(engine.dss.Solution.Year())
+        if year != 0:
+            raise ModelError(
+                f"the model sets year={year}, at which OpenDSS grows every load, growth steps included; "
+                'add commands = ["set year=0"] to [network], and state the loads of that year'
+            )
         engine.command("set mode=snapshot")
         settling = Settling()
         engine.command(f"set maxiterations={settling.max_iterations}")
@@ -145,7 +151,7 @@ class OpenDssSource:
             raise ModelError(f"feeder {feeder!r}: OpenDSS gives no admittance matrix")
         for part in y:
             update_hash(digest, np.asarray(part))
-        for kind in (*CONTROL_CLASSES, "Load", "XYCurve"):
+        for kind in (*CONTROL_CLASSES, *GENERATING_CLASSES, "Load", "XYCurve"):
             update_hash(digest, engine.records(kind))
         for path in (self.config.master, self.config.customers):
             if path is not None:
