@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ def check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".{os.getpid()}.part"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.touch()
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{folder}: results cannot be written there: {error.strerror or error}; give another folder with --out"
@@ -58,9 +61,22 @@ def claim(folder: Path, summary: Mapping[str, Any], *, replace: bool = False) ->
                     f"{folder}: holds a run of {what} ({record.get('name')!r}); give --replace, or another --out"
                 )
             _clear(folder)
-    elif any(not each.name.startswith(".") for each in folder.iterdir()):
+    elif _holds_files(folder):
         raise OutputError(f"{folder}: is not empty and holds no hostcap run; give an empty or new folder with --out")
     write_summary(folder, {**summary, "state": "running"})
+
+
+def _holds_files(folder: Path) -> bool:
+    try:
+        return any(not each.name.startswith(".") for each in folder.iterdir())
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be listed: {error.strerror or error}; give another --out") from error
+
+
+def release(folder: Path) -> None:
+    """Leave no empty folder behind where a run ended before it claimed it."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -88,8 +104,9 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
         beside.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_results(folder: Path | str) -> Results:

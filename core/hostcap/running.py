@@ -18,7 +18,7 @@ from hostcap.errors import ConfigError, HostcapError, OutputError, PluginError, 
 from hostcap.findings import Finding, Severity
 from hostcap.network import Network
 from hostcap.plugins.kinds import Preview, Progress
-from hostcap.results_folder import check_writable, claim, write_summary
+from hostcap.results_folder import check_writable, claim, release, write_summary
 from hostcap.tables import Chunk, Results, Table, concatenate, findings_table
 from hostcap.work_package import NAMESPACE, WorkPackage, never, silent
 from hostcap.workers import Workers
@@ -100,6 +100,8 @@ def run(
         }
         if out is not None and claimed:
             write_summary(out, summary)
+        elif out is not None:
+            release(out)
     return Results(work_package_id=run_id, chunks=tuple(chunks), failed=failed, summary=summary)
 
 

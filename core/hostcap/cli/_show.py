@@ -126,9 +126,12 @@ def errors_in_one_line() -> Iterator[None]:
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
         raise SystemExit(FAILED) from error
     except KeyboardInterrupt as error:
-        click.echo("interrupted; feeders that were finished are kept, the others have left nothing", err=True)
+        click.echo("interrupted; what was not finished has left nothing behind", err=True)
         raise SystemExit(INTERRUPTED) from error
     except BrokenPipeError as error:
+        raise SystemExit(FAILED) from error
+    except OSError as error:
+        click.echo(f"error: {error.filename or 'output'}: {error.strerror or error}", err=True)
         raise SystemExit(FAILED) from error
     except MemoryError as error:
         click.echo("error: out of memory", err=True)

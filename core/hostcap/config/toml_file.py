@@ -118,4 +118,5 @@ def _put(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 def _one_line(text: object) -> str:
     line = " ".join(str(text).split())
+    line = line if line.isprintable() else repr(line)
     return line if len(line) <= 200 else line[:197] + "..."

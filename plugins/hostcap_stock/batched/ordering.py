@@ -46,7 +46,8 @@ def order_nodes(pointer: IntArray, index: IntArray, injecting: IntArray) -> Orde
         injecting: Nodes with a port.
     """
     size = pointer.size - 1
-    neighbours = [set(index[pointer[i] : pointer[i + 1]].tolist()) for i in range(size)]
+    columns, bounds = index.tolist(), pointer.tolist()
+    neighbours = [set(columns[bounds[i] : bounds[i + 1]]) for i in range(size)]
     for i, others in enumerate(neighbours):
         others.discard(i)
         for other in others:
@@ -58,10 +59,11 @@ def order_nodes(pointer: IntArray, index: IntArray, injecting: IntArray) -> Orde
     done = [False] * size
     _eliminate([i for i in range(size) if not waits[i]], DEGREE_CAP, neighbours, done, eliminated, met)
     _eliminate([i for i in range(size) if not done[i]], size, neighbours, done, eliminated, met)
-    step_of = np.empty(size, dtype=np.int32)
-    step_of[eliminated] = np.arange(size)
-    later = [np.sort(step_of[list(others)]) if others else np.empty(0, np.int32) for others in met]
-    parent = np.asarray([own[0] if own.size else -1 for own in later], dtype=np.int32)
+    step_of = [0] * size
+    for step, i in enumerate(eliminated):
+        step_of[i] = step
+    later = [sorted(step_of[other] for other in others) for others in met]
+    parent = np.asarray([own[0] if own else -1 for own in later], dtype=np.int32)
     on_path = waits[eliminated]
     for step in range(size):  # parents come later, so one pass is enough
         if on_path[step] and parent[step] >= 0:
@@ -73,8 +75,8 @@ def order_nodes(pointer: IntArray, index: IntArray, injecting: IntArray) -> Orde
     row[rest] = np.arange(paths.size, size)
     return Ordering(
         node=eliminated,
-        later_ptr=np.concatenate([[0], np.cumsum([own.size for own in later])]),
-        later=np.concatenate([*later, np.empty(0, np.int32)]),
+        later_ptr=np.concatenate([[0], np.cumsum([len(own) for own in later])]),
+        later=[step for own in later for step in own],
         row=row,
         path_rows=int(paths.size),
     )

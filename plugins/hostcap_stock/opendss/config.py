@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from hostcap.config import about, between, positive
+from hostcap.config import about, between, each, positive
 
 
 @frozen(kw_only=True)
@@ -15,9 +15,13 @@ class OpenDssConfig:
     """Where the model is and how its numbers are read."""
 
     master: Path = field(metadata=about("OpenDSS master file; `{feeder}` stands for the feeder's name"))
-    frequency_hz: float = field(validator=positive, metadata=about("Base frequency, pinned at every load", unit="Hz"))
+    frequency_hz: float = field(
+        validator=[positive, between(0.1, 10_000.0)], metadata=about("Base frequency, pinned at every load", unit="Hz")
+    )
     voltage_bases_kv: tuple[float, ...] = field(
-        default=(), metadata=about("Line-to-line voltage bases; empty keeps the model's own", unit="kV")
+        default=(),
+        validator=each(positive),
+        metadata=about("Line-to-line voltage bases; empty keeps the model's own", unit="kV"),
     )
     commands: tuple[str, ...] = field(
         default=(), metadata=about("OpenDSS commands run after loading and bases; listed in the findings")
@@ -27,7 +31,9 @@ class OpenDssConfig:
         metadata=about("CSV with columns `customer`, `element` and any further ones; joins elements into customers"),
     )
     neutral_nodes: tuple[int, ...] = field(
-        default=(), metadata=about("Node numbers that are neutrals; empty for 4 and higher")
+        default=(),
+        validator=each(between(1, 99)),
+        metadata=about("Node numbers that are neutrals; empty for 4 and higher"),
     )
     transformer_rating: Literal["nameplate", "engine"] = field(
         default="nameplate", metadata=about("Stated kVA, or the engine's normal amps (110 % of it by default)")

@@ -25,6 +25,17 @@ _KEPT_CONTEXTS: list[Any] = []
 _LOCK = threading.RLock()
 
 
+@contextmanager
+def engine_errors_translated() -> Iterator[None]:
+    """Whatever the engine raises while it is read becomes an error of hostcap."""
+    from dss import DSSException
+
+    try:
+        yield
+    except DSSException as error:
+        raise ModelError(f"OpenDSS says {_message(error)}") from error
+
+
 class ControlLoopError(Exception):
     """The control loop did not settle within its iterations."""
 
@@ -66,7 +77,9 @@ class Engine:
         if self._dss is None:
             import opendssdirect
 
-            self._dss = opendssdirect.dss.NewContext()
+            # A new context goes to the folder in which the library was imported, unless it may not.
+            with _working_directory_kept(opendssdirect.dss):
+                self._dss = opendssdirect.dss.NewContext()
             self._dss.Basic.AllowForms(False)
             self._dss.Basic.AllowEditor(False)
         self._arrays = self._dss.to_dss_python()

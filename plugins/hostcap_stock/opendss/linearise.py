@@ -76,28 +76,28 @@ class _Stamps:
     """Small dense blocks on their way into one sparse matrix."""
 
     def __init__(self) -> None:
-        self._row: list[Any] = []
-        self._column: list[Any] = []
-        self._value: list[Any] = []
+        self._by_size: dict[int, tuple[list[IntArray], list[IntArray], list[ComplexArray]]] = {}
 
     def add(self, rows: IntArray, columns: IntArray, block: ComplexArray) -> None:
-        """Add a block; rows and columns of -1 are ground and left out."""
-        row = np.repeat(rows, columns.size)
-        column = np.tile(columns, rows.size)
-        kept = (row >= 0) & (column >= 0)
-        self._row.append(row[kept])
-        self._column.append(column[kept])
-        self._value.append(block.ravel()[kept])
+        """Add a square block; rows and columns of -1 are ground and left out."""
+        row, column, value = self._by_size.setdefault(rows.size, ([], [], []))
+        row.append(rows)
+        column.append(columns)
+        value.append(block)
 
     def csr(self, rows: int, columns: int) -> tuple[IntArray, IntArray, ComplexArray]:
         """Pointer, index and value of the sum, rows sorted, exact zeros dropped."""
         from scipy.sparse import coo_array, csr_array
 
-        def joined(parts: list[Any], dtype: Any) -> Any:
-            return np.concatenate([*parts, np.empty(0, dtype=dtype)])
-
-        where = (joined(self._row, np.int32), joined(self._column, np.int32))
-        matrix = csr_array(coo_array((joined(self._value, np.complex128), where), shape=(rows, columns)))
+        parts: list[tuple[Any, Any, Any]] = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, complex))]
+        for row, column, value in self._by_size.values():
+            values = np.stack(value)
+            row_of = np.broadcast_to(np.stack(row)[:, :, None], values.shape)
+            column_of = np.broadcast_to(np.stack(column)[:, None, :], values.shape)
+            kept = (row_of >= 0) & (column_of >= 0)
+            parts.append((row_of[kept], column_of[kept], values[kept]))
+        where_row, where_column, summed = (np.concatenate(each) for each in zip(*parts, strict=True))
+        matrix = csr_array(coo_array((summed, (where_row, where_column)), shape=(rows, columns)))
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         matrix.sort_indices()

@@ -180,6 +180,10 @@ def _check_loads(model: Model) -> None:
             raise ModelError(f"{injector.kind} {injector.name}: kW and kvar must be finite numbers, got {powers}")
         if not injector.kv > 0:
             raise ModelError(f"{injector.kind} {injector.name}: kv must be > 0, got {injector.kv:g}")
+    named = [f"{injector.kind} {injector.name}" for injector in model.injectors]
+    twice = sorted({name for name in named if named.count(name) > 1}) if len(set(named)) < len(named) else []
+    if twice:
+        raise ModelError(f"{twice[0]}: the model has several of this name; give each its own (AllowDuplicates)")
 
 
 def _suggested_bases(model: Model) -> list[float]:

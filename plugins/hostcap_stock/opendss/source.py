@@ -18,10 +18,11 @@ from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Settling
 from hostcap_stock.opendss.config import OpenDssConfig
 from hostcap_stock.opendss.customers import read_customer_table
-from hostcap_stock.opendss.engine import ControlLoopError, Engine
+from hostcap_stock.opendss.engine import ControlLoopError, Engine, engine_errors_translated
 from hostcap_stock.opendss.frozen import FrozenOpenDss
 from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, read_model
 from hostcap_stock.opendss.network import NetworkOptions, build_network
+from hostcap_stock.opendss.redirects import refuse_redirect_loops
 
 DEFAULT_SETTLING = Settling()
 
@@ -46,7 +47,7 @@ class OpenDssSource:
         """
         findings: list[Finding] = []
         options = self._options(feeder)
-        with Engine() as engine:
+        with engine_errors_translated(), Engine() as engine:
             self._open(engine, feeder)
             self._first_solve(engine, findings)
             model = read_model(engine)
@@ -66,8 +67,9 @@ class OpenDssSource:
         """
         engine = Engine()
         try:
-            self._open(engine, network.feeder)
-            return FrozenOpenDss(engine, network, operating_point, settling)
+            with engine_errors_translated():
+                self._open(engine, network.feeder)
+                return FrozenOpenDss(engine, network, operating_point, settling)
         except BaseException:
             engine.close()
             raise
@@ -85,6 +87,7 @@ class OpenDssSource:
 
     def _open(self, engine: Engine, feeder: str) -> None:
         config = self.config
+        refuse_redirect_loops(for_feeder(config.master, feeder))
         engine.compile(for_feeder(config.master, feeder), frequency_hz=config.frequency_hz)
         with engine.folder_kept():
             if config.voltage_bases_kv:
@@ -95,6 +98,8 @@ class OpenDssSource:
                     engine.command(f"batchedit load..* {key}={float(value)!r}")
             for command in config.commands:
                 engine.command(command)
+            if engine.dss.Basic.NumCircuits() == 0:
+                raise ModelError("network.commands: no circuit is left after them; leave out 'clear'")
 
     def _first_solve(self, engine: Engine, findings: list[Finding]) -> None:
         """Ratings, switch states and inverter powers are only known after a solve; the start is solved afresh."""

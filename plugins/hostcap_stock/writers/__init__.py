@@ -50,14 +50,28 @@ def _write_whole(folder: Path, chunk: Chunk, ending: str, write: Callable[[Table
             beside = final.with_name(f".{final.name}.{os.getpid()}.part")
             moves.append((beside, final))
             write(table, beside)
-        for beside, final in moves:
-            beside.replace(final)
+        _move_all(moves)
     except OSError as error:
         raise OutputError(f"{folder}: cannot write results: {error.strerror or error}") from error
     finally:
         for beside, _ in moves:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
+
+
+def _move_all(moves: list[tuple[Path, Path]]) -> None:
+    """Move every file to its place; an interruption waits until all are there."""
+    interrupted: KeyboardInterrupt | None = None
+    while True:
+        try:
+            for beside, final in moves:
+                if beside.exists():
+                    beside.replace(final)
+            break
+        except KeyboardInterrupt as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
 
 
 @frozen(kw_only=True)
