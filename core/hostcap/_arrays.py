@@ -18,6 +18,11 @@ NameArray = NDArray[np.object_]
 
 
 def _frozen(values: Any, dtype: Any) -> Any:
+    # What nobody can write to needs no copy: solutions of thousands of nodes pass through here.
+    if isinstance(values, np.ndarray) and values.dtype == dtype and values.base is None:
+        flags = values.flags
+        if flags.c_contiguous and not flags.writeable:
+            return values
     array = np.array(values, dtype=dtype, order="C", copy=True)
     array.setflags(write=False)
     return array

@@ -14,10 +14,11 @@ from typing import Any
 
 from attrs import frozen
 
+from hostcap.config import leads_out
 from hostcap.errors import ConfigError, HostcapError, OutputError, PluginError, StoppedError
 from hostcap.findings import Finding, Severity
 from hostcap.network import Network
-from hostcap.plugins.kinds import Preview, Progress
+from hostcap.plugins.kinds import Preview, Progress, Study
 from hostcap.results_folder import check_writable, claim, release, write_summary
 from hostcap.tables import Chunk, Results, Table, concatenate, findings_table
 from hostcap.work_package import NAMESPACE, WorkPackage, never, silent
@@ -37,6 +38,7 @@ def run(
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     workers: int = 1,
+    trusted: bool = True,
 ) -> Results:
     """Run a study.
 
@@ -47,6 +49,8 @@ def run(
         progress: Told (stage, done, total).
         should_stop: Asked between batches of states (with workers: between feeders); True ends the run.
         workers: Processes that share the feeders; 1 runs them here, one after the other. The tables are the same.
+        trusted: Whether you know who wrote the study and its models. If not, engine commands and paths that leave the
+            study's folder are refused, and each model is checked, copied, and run in a process of its own.
 
     Returns:
         All tables. A feeder that fails is named in ``failed`` and in its own ``findings``; others go on.
@@ -62,9 +66,14 @@ def run(
     told, stop = progress or silent, should_stop or never
     work_package.study()  # refuse what cannot run before anything is loaded
     writers = work_package.writers()
+    if not trusted:
+        work_package.check_containable()
+        if out is not None:
+            _check_links(out, work_package.document.folder)
+    pool = Workers(work_package, workers, trusted=trusted) if workers > 1 or not trusted else None
     if out is not None:
         check_writable(out)
-    feeders = _Feeders(work_package, told, stop, Workers(work_package, workers) if workers > 1 else None)
+    feeders = _Feeders(work_package, told, stop, pool)
     chunks: list[Chunk] = []
     failed: dict[str, str] = {}
     summary: dict[str, Any] = {"name": work_package.name, "study": work_package.canonical, "machine": _machine()}
@@ -103,6 +112,16 @@ def run(
         elif out is not None:
             release(out)
     return Results(work_package_id=run_id, chunks=tuple(chunks), failed=failed, summary=summary)
+
+
+def _check_links(out: Path, folder: Path) -> None:
+    """Refuse results that links in an untrusted study's folder would lead elsewhere."""
+    out = Path(os.path.abspath(out))
+    if not out.is_relative_to(folder):
+        return
+    links = [path for path in out.rglob("*") if path.is_symlink()] if out.is_dir() else []
+    if leads_out(out, folder) or links:
+        raise OutputError(f"{(links or [out])[0]}: a link leads results elsewhere; give another folder with --out")
 
 
 def _keep(chunk: Chunk, out: Path | None, writers: Sequence[Any], chunks: list[Chunk], told: Progress) -> None:
@@ -156,6 +175,13 @@ class _Feeders:
         self._told("running feeders", names.index(feeder), len(names))
         yield from self._workers.chunks(self.networks, run_id)[feeder].result()
 
+    def preview(self, feeder: str, study: Study) -> Preview:
+        """Check one feeder."""
+        network = self.network(feeder)
+        if self._workers is None:
+            return study.check(self._work_package.job(network, str(NAMESPACE), self._told))
+        return self._workers.preview(network, str(NAMESPACE))
+
     def network(self, feeder: str) -> Network:
         """One feeder, or the error that it failed to load with."""
         if feeder in self._failed:
@@ -183,23 +209,40 @@ class CheckReport:
     failed: Mapping[str, str]
 
 
-def check(work_package: WorkPackage, *, progress: Progress | None = None) -> CheckReport:
+def check(work_package: WorkPackage, *, progress: Progress | None = None, trusted: bool = True) -> CheckReport:
     """Load every feeder and solve its start; write nothing.
+
+    Args:
+        work_package: The study.
+        progress: Told (stage, done, total).
+        trusted: As in ``run``.
 
     Raises:
         ConfigError: The study cannot run as it is.
     """
     told = progress or silent
     study = work_package.study()
-    feeders = _Feeders(work_package, told, never, None)
-    feeders.load()
+    if not trusted:
+        work_package.check_containable()
+    feeders = _Feeders(work_package, told, never, None if trusted else Workers(work_package, 1, trusted=False))
+    finished = False
+    try:
+        feeders.load()
+        report = _checked(work_package, feeders, study, told)
+        finished = True
+    finally:
+        feeders.close(finished=finished)
+    return report
+
+
+def _checked(work_package: WorkPackage, feeders: _Feeders, study: Study, told: Progress) -> CheckReport:
     previews: list[Preview] = []
     failed: dict[str, str] = {}
     tables: list[Table] = []
     for feeder in work_package.scope.feeders:
         told(f"{feeder}: checking", 0, 0)
         try:
-            preview = study.check(work_package.job(feeders.network(feeder), str(NAMESPACE), told))
+            preview = feeders.preview(feeder, study)
             previews.append(preview)
             findings: Sequence[Finding] = preview.findings
         except HostcapError as error:

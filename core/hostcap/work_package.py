@@ -10,12 +10,13 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from hostcap.config import Part, Scope, StudyDocument, canonical, read_study
+from hostcap.config import Part, Scope, StudyDocument, canonical, read_study, refused_untrusted
 from hostcap.errors import ConfigError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import Registry, default_registry
 from hostcap.plugins.kinds import (
+    ContainableSource,
     Job,
     NetworkPlugin,
     NetworkSource,
@@ -132,6 +133,19 @@ class WorkPackage:
         made: NetworkSource = self.make(self.part("network"))
         return made
 
+    def check_containable(self) -> None:
+        """Refuse a study that cannot run untrusted.
+
+        Raises:
+            ConfigError: Everything that an untrusted study may not say, a line each.
+        """
+        problems = refused_untrusted(self.document)
+        if not isinstance(self.source(), ContainableSource):
+            name = self.part("network").plugin
+            problems.append(f"network: {name!r} cannot contain models; run it as trusted only if you know who wrote it")
+        if problems:
+            raise ConfigError(problems)
+
     def study(self) -> Study:
         """The study with its parts.
 
@@ -178,11 +192,12 @@ class WorkPackage:
         work_package_id: str,
         progress: Progress = silent,
         should_stop: Callable[[], bool] = never,
+        source: NetworkSource | None = None,
     ) -> Job:
-        """What the study is told about one feeder."""
+        """What the study is told about one feeder; ``source`` in place of the study's own."""
         feeder = network.feeder
         return Job(
-            source=self.source(),
+            source=source or self.source(),
             network=network,
             scope=FeederScope(feeder=feeder, scenario=self.scope.scenario, year=self.scope.year),
             work_package_id=work_package_id,

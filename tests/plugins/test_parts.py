@@ -13,6 +13,7 @@ import pytest
 from small_network import SmallNetwork
 
 import hostcap_stock.allocations.plugin
+import hostcap_stock.batched.plugin
 import hostcap_stock.constraints.plugin
 import hostcap_stock.headroom.plugin
 import hostcap_stock.initial_states.plugin
@@ -42,6 +43,7 @@ from hostcap_stock.initial_states import (
 from hostcap_stock.injections import NegativeLoad, NegativeLoadConfig
 
 STOCK = Registry.of(
+    hostcap_stock.batched.plugin,
     hostcap_stock.allocations.plugin,
     hostcap_stock.constraints.plugin,
     hostcap_stock.headroom.plugin,

@@ -49,22 +49,39 @@ def _overrides(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
+def _untrusted(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--untrusted",
+        is_flag=True,
+        help="For a study or model of unknown origin: refuse what could reach out of its folder, and contain the rest.",
+    )(command)
+
+
 @main.command(name="run")
 @click.argument("study", type=_FILE)
 @click.option("--out", type=_FILE, help="Folder for the results; results/NAME beside the study otherwise.")
 @click.option("--replace", is_flag=True, help="Replace the run that the folder holds.")
 @click.option("--id", "given_id", metavar="UUID", help="Id of the run; made from the study and its input otherwise.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes that share the feeders.")
+@_untrusted
 @_overrides
 def run_command(
-    study: Path, out: Path | None, replace: bool, given_id: str | None, workers: int, overrides: tuple[str, ...]
+    study: Path,
+    out: Path | None,
+    replace: bool,
+    given_id: str | None,
+    workers: int,
+    untrusted: bool,
+    overrides: tuple[str, ...],
 ) -> None:
     """Run STUDY, a TOML study file."""
     with errors_in_one_line():
         work_package = WorkPackage.read(study, overrides=overrides, given_id=given_id)
         folder = out if out is not None else work_package.default_folder
         with progress_shown() as progress:
-            results = run(work_package, out=folder, replace=replace, progress=progress, workers=workers)
+            results = run(
+                work_package, out=folder, replace=replace, progress=progress, workers=workers, trusted=not untrusted
+            )
         show_run(work_package, results)
         if len(results.failed) < len(work_package.scope.feeders):
             click.echo(f"results: {folder}")
@@ -74,13 +91,14 @@ def run_command(
 @main.command(name="check")
 @click.argument("study", type=_FILE)
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is any warning.")
+@_untrusted
 @_overrides
-def check_command(study: Path, strict: bool, overrides: tuple[str, ...]) -> None:
+def check_command(study: Path, strict: bool, untrusted: bool, overrides: tuple[str, ...]) -> None:
     """Load STUDY, solve its start, and print the study as it will run; write nothing."""
     with errors_in_one_line():
         work_package = WorkPackage.read(study, overrides=overrides)
         with progress_shown() as progress:
-            report = check(work_package, progress=progress)
+            report = check(work_package, progress=progress, trusted=not untrusted)
         click.echo(work_package.canonical)
         for preview in report.previews:
             click.echo(f"# feeder {preview.feeder}")

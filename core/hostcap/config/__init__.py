@@ -21,6 +21,7 @@ from hostcap.config.structure import structure
 from hostcap.config.study import Part, Scope, StudyDocument
 from hostcap.config.study_file import read_study, structure_study
 from hostcap.config.toml_file import apply_overrides, read_toml
+from hostcap.config.trust import leads_out, refused_untrusted
 
 __all__ = [
     "Part",
@@ -38,12 +39,14 @@ __all__ = [
     "finite",
     "folder_name",
     "in_schema",
+    "leads_out",
     "non_negative",
     "not_empty",
     "one_of",
     "positive",
     "read_study",
     "read_toml",
+    "refused_untrusted",
     "resolved",
     "structure",
     "structure_study",

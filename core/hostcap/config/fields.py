@@ -31,6 +31,8 @@ from hostcap.plugins._nearest import did_you_mean
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 CheckT = TypeVar("CheckT", bound=Callable[..., None])
 DOC, UNIT = "doc", "unit"
+ENGINE_COMMANDS = "engine_commands"
+"""Metadata of a field whose value an engine will run."""
 SCHEMA = "json_schema"
 """Attribute of a validator that ``in_schema`` sets."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -39,14 +41,15 @@ _DEVICE = r"(?:[cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|(?:[cC][oO][m
 _FOLDER_NAME = rf'^(?!{_DEVICE})(?![\s\S]*[/\\:*?"<>|\u0000-\u001f\u007f])(?!\s)[\s\S]*[^\s.]$'
 
 
-def about(doc: str, *, unit: str = "") -> Mapping[str, str]:
+def about(doc: str, *, unit: str = "", runs_engine_commands: bool = False) -> Mapping[str, Any]:
     """Metadata of a config field.
 
     Args:
         doc: What the key means, in a line, for tables and the JSON Schema.
         unit: Its unit, such as ``kW``.
+        runs_engine_commands: An engine runs what the key says, so that a study that is not trusted may not give it.
     """
-    return {DOC: doc, UNIT: unit}
+    return {DOC: doc, UNIT: unit} | ({ENGINE_COMMANDS: True} if runs_engine_commands else {})
 
 
 def in_schema(**keywords: Any) -> Callable[[CheckT], CheckT]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
 from attrs import field, frozen
@@ -15,6 +15,8 @@ from attrs import field, frozen
 from hostcap.findings import Finding
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hostcap._arrays import FloatArray
     from hostcap.growth import Direction, UnitInjection
     from hostcap.limits import Limits
@@ -80,6 +82,30 @@ class NetworkSource(Protocol):
 
         Raises:
             NotConvergedError: The start has no solution.
+        """
+        ...
+
+
+@runtime_checkable
+class ContainableSource(NetworkSource, Protocol):
+    """A network source that can also work on models that nobody vouches for; others refuse to run untrusted."""
+
+    def contained(self, feeder: str, *, inside: Path, scratch: Path) -> NetworkSource:
+        """The source of one feeder's model, checked and copied.
+
+        It is called in a process of its own, which works in ``scratch`` and ends with the feeder.
+
+        Args:
+            feeder: The feeder.
+            inside: The study's folder; nothing outside it may be read.
+            scratch: An empty folder; nothing outside it may be written. ``inside/x`` is copied to ``scratch/x``, so
+                that messages can name the user's own file.
+
+        Returns:
+            A source that reads the copy, with the same networks and content hashes as this one.
+
+        Raises:
+            ModelError: The model says what cannot be contained.
         """
         ...
 

@@ -9,7 +9,7 @@ bit, its voltages, so a state's result does not depend on its neighbours, its pl
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,9 +56,8 @@ class Iteration(NamedTuple):
         part_siemens: What it *injects* per volt at rated voltage, S.
         part_per_v2: 1 / base_v^2.
         part_law: Row of the laws.
-        law_model, law: Model, and [vmax^2, vmin^2, vlow^2, held, between 0, between 1, exponents - 2, ...].
-        law_fit: Where and how far the fits of model 4 reach: [centre, 1/half width, first coefficient, count].
-        fit: Coefficients of those fits, highest power first.
+        law_model, law: Model, and eight numbers, of each law; see ``Laws``.
+        fit_first, fit_terms, fit_band, fit: Polynomials for the powers of model 4; see ``Laws``.
         inject_ptr, inject_port, inject_sign: Ports of each path row.
         lower_ptr, lower, lower_value: Rows of L among path rows; minus its entries.
         upper_ptr, upper, upper_value: Rows of U; minus its entries.
@@ -79,7 +78,9 @@ class Iteration(NamedTuple):
     part_law: IntArray
     law_model: IntArray
     law: FloatArray
-    law_fit: FloatArray
+    fit_first: IntArray
+    fit_terms: IntArray
+    fit_band: FloatArray
     fit: FloatArray
     inject_ptr: IntArray
     inject_port: IntArray
@@ -131,22 +132,6 @@ class Room(NamedTuple):
 
 
 @compiled
-def _power_law(law: FloatArray, fit: FloatArray, reach: FloatArray, of: int, u2: Any, scratch: FloatArray) -> Any:
-    """u^p as a function of u^2: a polynomial inside the band, or pow lane by lane where no polynomial would do."""
-    if reach[3] > 0.0:
-        first = int(reach[2]) + of * int(reach[3])
-        t = mul(sub(u2, splat(reach[0])), splat(reach[1]))
-        total = splat(fit[first])
-        for k in range(1, int(reach[3])):
-            total = fma(total, t, splat(fit[first + k]))
-        return total
-    store(scratch, 0, u2)
-    for k in range(LANES):
-        scratch[k] = math.pow(scratch[k], 0.5 * law[6 + of])
-    return load(scratch, 0)
-
-
-@compiled
 def _draw(it: Iteration, room: Room, done: int) -> None:
     """Injected current of every port at the present voltages; lanes that are done keep theirs."""
     one, keep = splat(1.0), from_bits(done)
@@ -160,9 +145,8 @@ def _draw(it: Iteration, room: Room, done: int) -> None:
         square = fma(ur, ur, mul(ui, ui))
         total_r, total_i = splat(0.0), splat(0.0)
         for c in range(it.part_ptr[p], it.part_ptr[p + 1]):
-            law = it.law[it.part_law[c]]
-            model = it.law_model[it.part_law[c]]
-            u2 = mul(square, splat(it.part_per_v2[c]))
+            law, model = 8 * it.part_law[c], it.law_model[it.part_law[c]]
+            u2 = mul(square, spread(it.part_per_v2, c))
             if model == POWER:
                 active = div(one, u2)
                 reactive = active
@@ -170,19 +154,31 @@ def _draw(it: Iteration, room: Room, done: int) -> None:
                 active = div(one, root(u2))
                 reactive = active
             elif model == EXPONENT:
-                reach = it.law_fit[it.part_law[c]]
-                active = _power_law(law, it.fit, reach, 0, u2, room.scratch)
-                reactive = _power_law(law, it.fit, reach, 1, u2, room.scratch)
+                first, terms = it.fit_first[it.part_law[c]], it.fit_terms[it.part_law[c]]
+                if terms > 0:  # a polynomial of u^2 stands for the powers
+                    place = 2 * it.part_law[c]
+                    t = mul(sub(u2, spread(it.fit_band, place)), spread(it.fit_band, place + 1))
+                    active, reactive = spread(it.fit, first), spread(it.fit, first + terms)
+                    for k in range(first + 1, first + terms):
+                        active = fma(active, t, spread(it.fit, k))
+                        reactive = fma(reactive, t, spread(it.fit, k + terms))
+                else:
+                    store(room.scratch, 0, u2)
+                    for k in range(LANES):
+                        room.scratch[k + LANES] = math.pow(room.scratch[k], 0.5 * it.law[law + 7])
+                        room.scratch[k] = math.pow(room.scratch[k], 0.5 * it.law[law + 6])
+                    active, reactive = load(room.scratch, 0), load(room.scratch, LANES)
             else:
                 active = one
                 reactive = one
-            above, below = less(splat(law[0]), u2), at_most(u2, splat(max(law[1], law[2])))
-            if model != IMPEDANCE and bits(either(above, below)) != 0:
-                between = fma(splat(law[5]), div(one, root(u2)), splat(law[4]))
-                under, low = at_most(u2, splat(law[1])), at_most(u2, splat(law[2]))
-                active = choose(low, one, choose(under, between, choose(above, splat(law[3]), active)))
-                reactive = choose(low, one, choose(under, between, choose(above, splat(law[3]), reactive)))
-            g, h = splat(it.part_siemens[2 * c]), splat(it.part_siemens[2 * c + 1])
+            above = less(spread(it.law, law), u2)
+            under, low = at_most(u2, spread(it.law, law + 1)), at_most(u2, spread(it.law, law + 2))
+            if model != IMPEDANCE and bits(either(above, either(under, low))) != 0:
+                held = spread(it.law, law + 3)
+                between = fma(spread(it.law, law + 5), div(one, root(u2)), spread(it.law, law + 4))
+                active = choose(low, one, choose(under, between, choose(above, held, active)))
+                reactive = choose(low, one, choose(under, between, choose(above, held, reactive)))
+            g, h = spread(it.part_siemens, 2 * c), spread(it.part_siemens, 2 * c + 1)
             if it.part_scope[c] >= 0:
                 level = load(room.level, it.part_scope[c] * LANES)
                 g, h = mul(g, level), mul(h, level)

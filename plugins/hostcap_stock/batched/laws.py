@@ -23,14 +23,17 @@ class Laws:
         model: Model of each law.
         numbers: [vmax^2, vmin^2, vlow^2, factor above vmax, between 0, between 1, watts - 2, vars - 2], shape (law, 8);
             between vlow and vmin the factor is ``between 0 + between 1 / u``.
-        reach: [centre, 1 / half width, first coefficient, count] of the fits in u^2, shape (law, 4); count 0: no fit.
+        fit_first, fit_terms: First coefficient and number of terms of each law's fits; no terms: no fit.
+        fit_band: [centre, 1 / half width] in u^2 of each law's fits, shape (law, 2).
         fit: Coefficients, highest power first: those of watts, then of vars.
     """
 
     of_port: IntArray = field(converter=ints)
     model: IntArray = field(converter=ints)
     numbers: FloatArray = field(converter=floats)
-    reach: FloatArray = field(converter=floats)
+    fit_first: IntArray = field(converter=ints)
+    fit_terms: IntArray = field(converter=ints)
+    fit_band: FloatArray = field(converter=floats)
     fit: FloatArray = field(converter=floats)
 
     @classmethod
@@ -38,7 +41,9 @@ class Laws:
         """Laws of some ports."""
         table = np.stack([np.concatenate([getattr(p, c).astype(np.float64) for p in ports]) for c in _COLUMNS], axis=1)
         distinct, of_port = np.unique(table, axis=0, return_inverse=True)
-        numbers, reach, fit = np.zeros((len(distinct), 8)), np.zeros((len(distinct), 4)), [0.0]
+        size = len(distinct)
+        first, terms, fit = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int32), [0.0]
+        numbers, band = np.zeros((size, 8)), np.zeros((size, 2))
         for law, (model, vmin, vmax, vlow, watts, varies) in enumerate(distinct):
             numbers[law] = _numbers(model, vmin, vmax, vlow, watts, varies)
             if model == POWER_LAW:
@@ -46,9 +51,17 @@ class Laws:
                 centre, half = (low + high) / 2.0, (high - low) / 2.0
                 found = _fits(low, high, [watts / 2.0 - 1.0, varies / 2.0 - 1.0]) if half > 0.0 < low else None
                 if found is not None:
-                    reach[law] = centre, 1.0 / half, len(fit), found.shape[1]
+                    first[law], terms[law], band[law] = len(fit), found.shape[1], (centre, 1.0 / half)
                     fit.extend(found.ravel().tolist())
-        return cls(of_port=of_port.ravel(), model=distinct[:, 0], numbers=numbers, reach=reach, fit=fit)
+        return cls(
+            of_port=of_port.ravel(),
+            model=distinct[:, 0],
+            numbers=numbers,
+            fit_first=first,
+            fit_terms=terms,
+            fit_band=band,
+            fit=fit,
+        )
 
 
 def _numbers(model: float, vmin: float, vmax: float, vlow: float, watts: float, varies: float) -> list[float]:

@@ -36,7 +36,7 @@ LV_HEADROOM = StudyPlugin(
         "injection": Takes(default="negative-load"),
         "allocation": Takes(default="uniform"),
         "constraints": Takes(required=True),
-        "solver": Takes(default="opendss"),
+        "solver": Takes(default="batched"),
     },
     make=_lv,
     summarise=_summarise,

@@ -24,7 +24,10 @@ class OpenDssConfig:
         metadata=about("Line-to-line voltage bases; empty keeps the model's own", unit="kV"),
     )
     commands: tuple[str, ...] = field(
-        default=(), metadata=about("OpenDSS commands run after loading and bases; listed in the findings")
+        default=(),
+        metadata=about(
+            "OpenDSS commands run after loading and bases; listed in the findings", runs_engine_commands=True
+        ),
     )
     customers: Path | None = field(
         default=None,

@@ -123,6 +123,11 @@ class Engine:
             raise ModelError(f"OpenDSS refused {text!r}: {_message(error)}") from error
         return str(self.dss.Text.Result())
 
+    def forbid_programs(self) -> None:
+        """Let no script run a program or change the folder, in the whole process, whatever its environment says."""
+        self.dss.Basic.AllowDOScmd(False)
+        self.dss.Basic.AllowChangeDir(False)
+
     def compile(self, master: Path, *, frequency_hz: float) -> None:
         """Load a model at a base frequency, leaving the process's working directory alone.
 

@@ -60,6 +60,8 @@ class FrozenOpenDss:
         self._apply(operating_point)
         self._settle()
         self._freeze_generation()
+        # From here on one solve of the engine is one iteration: what counts as solved is decided by us, on live nodes.
+        self.engine().command("set maxiterations=1")
         self._find_nodes()
         self._solve_start()
         self._current_places = self._map_conductors()

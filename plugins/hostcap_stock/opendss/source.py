@@ -23,6 +23,7 @@ from hostcap_stock.opendss.frozen import FrozenOpenDss
 from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, read_model
 from hostcap_stock.opendss.network import NetworkOptions, build_network
 from hostcap_stock.opendss.redirects import refuse_redirect_loops
+from hostcap_stock.opendss.trust import copy_file, copy_model
 
 DEFAULT_SETTLING = Settling()
 
@@ -37,6 +38,21 @@ class OpenDssSource:
     """Loads OpenDSS models. Picklable: it holds settings alone, and opens an engine when asked."""
 
     config: OpenDssConfig
+    copy_of: OpenDssConfig | None = None
+    """Settings that name the user's files, where ``config`` names checked copies of them."""
+
+    def contained(self, feeder: str, *, inside: Path, scratch: Path) -> OpenDssSource:
+        """The source of one feeder's model, checked and copied to ``scratch``.
+
+        Raises:
+            ModelError: The model says what cannot be contained.
+        """
+        config = self.config
+        master = copy_model(for_feeder(config.master, feeder), inside=inside, scratch=scratch)
+        customers = config.customers
+        if customers is not None:
+            customers = copy_file(for_feeder(customers, feeder), inside=inside, scratch=scratch)
+        return OpenDssSource(config=attrs.evolve(config, master=master, customers=customers), copy_of=config)
 
     def load(self, feeder: str) -> Network:
         """Load one feeder and describe it.
@@ -87,6 +103,8 @@ class OpenDssSource:
 
     def _open(self, engine: Engine, feeder: str) -> None:
         config = self.config
+        if self.copy_of is not None:
+            engine.forbid_programs()
         refuse_redirect_loops(for_feeder(config.master, feeder))
         engine.compile(for_feeder(config.master, feeder), frequency_hz=config.frequency_hz)
         with engine.folder_kept():
@@ -158,7 +176,8 @@ class OpenDssSource:
             update_hash(digest, np.asarray(part))
         for kind in (*CONTROL_CLASSES, *GENERATING_CLASSES, "Load", "XYCurve"):
             update_hash(digest, engine.records(kind))
-        for path in (self.config.master, self.config.customers):
+        named = self.copy_of or self.config
+        for path in (named.master, named.customers):
             if path is not None:
                 try:
                     digest.update(for_feeder(path, feeder).read_bytes())
