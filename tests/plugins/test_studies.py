@@ -1,0 +1,100 @@
+"""Every study file of the how-to pages runs on its real feeder, and a planner would believe the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostcap.running import run
+from hostcap.work_package import WorkPackage
+
+ALL = [
+    "ckt5-export",
+    "cre21-export-fixed-load",
+    "cre21-export-zero-load",
+    "cre21-import-fixed-load",
+    "cre21-import-zero-load",
+    "csiro-n-import",
+    "eu-lv-export",
+    "p1uhs23-export",
+    "p1uhs23-import",
+]
+pytestmark = pytest.mark.shared
+
+
+def answered(studies: Path, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Groups and binding violations of a study file."""
+    results = run(WorkPackage.read(studies / f"{name}.toml"))
+    assert not results.failed
+    groups = list(results["lv_group_hosting_capacity"].rows())
+    return groups, [row for row in results["constraint_violations"].rows() if row["binding"]]
+
+
+def test_every_study_file_is_run_by_a_test(studies: Path) -> None:
+    assert sorted(path.stem for path in studies.glob("*.toml")) == sorted(ALL)
+
+
+@pytest.mark.parametrize("name", ["cre21-export-zero-load", "cre21-export-fixed-load"])
+def test_on_cre21_export_overvoltage_binds_most_groups_low_and_about_ten_never_bind(name: str, studies: Path) -> None:
+    groups, binding = answered(studies, name)
+    assert len(groups) == 79
+    assert sum(g["included_customer_count"] for g in groups) == 3383
+    status = Counter(g["status"] for g in groups)
+    assert set(status) == {"bound", "unconstrained"}
+    assert 6 <= status["unconstrained"] <= 12
+    assert {row["metric"] for row in binding} == {"voltage-high"}
+    bound = [g["headroom_kw_per_customer"] for g in groups if g["status"] == "bound"]
+    assert sum(kw < 4.0 for kw in bound) >= 0.8 * len(groups)
+    assert min(bound) > 0.0
+
+
+@pytest.mark.parametrize("name", ["cre21-import-zero-load", "cre21-import-fixed-load"])
+def test_on_cre21_import_transformers_bind_and_then_a_22_kv_line_stops_the_rest(name: str, studies: Path) -> None:
+    groups, binding = answered(studies, name)
+    status = Counter(g["status"] for g in groups)
+    assert set(status) == {"bound", "stopped_by_hv"}
+    assert {row["metric"] for row in binding} == {"thermal"}
+    stopped = {g["binding_id"] for g in groups if g["status"] == "stopped_by_hv"}
+    assert len(stopped) == 1
+    kinds = Counter(row["conducting_equipment_type"] for row in binding if row["binding_id"] not in stopped)
+    assert set(kinds) == {"Transformer"}
+    (last,) = [row for row in binding if row["binding_id"] in stopped]
+    assert last["conducting_equipment_type"] == "Line"
+    assert last["conducting_equipment_mrid"].startswith("hv_")
+    assert last["v_base"] == pytest.approx(22_000.0)
+    assert len({g["headroom_kw_per_customer"] for g in groups if g["status"] == "stopped_by_hv"}) == 1
+
+
+@pytest.mark.parametrize("name", ["p1uhs23-export", "p1uhs23-import"])
+def test_on_a_split_phase_feeder_some_groups_are_over_a_limit_at_the_start(name: str, studies: Path) -> None:
+    groups, binding = answered(studies, name)
+    assert len(groups) == 54
+    assert sum(g["included_customer_count"] for g in groups) == 188
+    at_start = [g for g in groups if g["status"] == "bound_at_start"]
+    assert 5 <= len(at_start) <= 10
+    assert all(g["headroom_kw_per_customer"] == 0.0 for g in at_start)
+    assert {row["iteration"] for row in binding} >= {0}
+
+
+def test_on_the_european_feeder_without_line_ratings_voltage_binds(studies: Path) -> None:
+    (group,), (row,) = answered(studies, "eu-lv-export")
+    assert group["status"] == "bound"
+    assert (row["metric"], row["conducting_equipment_type"]) == ("voltage-high", "Bus")
+    assert 0.5 < group["headroom_kw_per_customer"] < 5.0
+
+
+def test_on_ckt5_the_substation_transformer_stops_most_groups(studies: Path) -> None:
+    groups, _ = answered(studies, "ckt5-export")
+    status = Counter(g["status"] for g in groups)
+    assert sum(status.values()) == 584
+    assert status["stopped_by_hv"] > 400
+    assert status["bound_at_start"] > 0
+
+
+def test_on_csiro_n_the_transformer_binds(studies: Path) -> None:
+    (group,), (row,) = answered(studies, "csiro-n-import")
+    assert group["included_customer_count"] == 63
+    assert (row["metric"], row["conducting_equipment_type"]) == ("thermal", "Transformer")
