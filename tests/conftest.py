@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline measures the machine: what else it does at that moment makes a test fail.
+settings.register_profile("hostcap", deadline=None)
+settings.load_profile("hostcap")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NETWORKS = Path(os.environ.get("HOSTCAP_NETWORKS", REPOSITORY.parent / "shared" / "data" / "networks"))

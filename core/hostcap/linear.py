@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from hostcap._arrays import (
     BoolArray,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CONSTANT_POWER, CONSTANT_IMPEDANCE, POWER_LAW, CONSTANT_CURRENT = 1, 2, 4, 5
 """Voltage laws of ports, by the engine's numbers of its load models."""
 MODELS = frozenset({CONSTANT_POWER, CONSTANT_IMPEDANCE, POWER_LAW, CONSTANT_CURRENT})
-_VERSION = b"hostcap linear network 1"
+_VERSION = b"hostcap linear network 2"
 
 
 @frozen(kw_only=True, eq=False)
@@ -81,6 +81,10 @@ class Ports(_ByContent):
         """Admittance conj(S) / base_v^2 that draws the rated power at the rated voltage, S, shape (port,)."""
         return np.asarray((self.kw - 1j * self.kvar) * 1000.0 / self.base_v**2, dtype=np.complex128)
 
+    def chosen(self, which: Any) -> Ports:
+        """Some of the ports, by index or mask."""
+        return Ports(**{column.name: getattr(self, column.name)[which] for column in fields(Ports)})
+
     def voltage_v(self, node_v: ComplexArray) -> ComplexArray:
         """Voltage of a against b, V, shape (..., port), from node voltages of shape (..., node)."""
         grounded = np.concatenate([node_v, np.zeros_like(node_v[..., :1])], axis=-1)
@@ -109,6 +113,11 @@ class Ports(_ByContent):
         return np.asarray((y.real * factors[0] + 1j * (y.imag * factors[1])) * voltage_v, dtype=np.complex128)
 
 
+def no_ports() -> Ports:
+    """Nothing that draws."""
+    return Ports(**{column.name: [] for column in fields(Ports)})
+
+
 @frozen(kw_only=True, eq=False)
 class LinearNetwork(_ByContent):
     """A network at its start without its injectors, as arrays; engine-free and picklable.
@@ -123,7 +132,9 @@ class LinearNetwork(_ByContent):
         y_ptr, y_index, y_siemens: Nodal admittance without injectors, CSR, S, shape (node, node).
         conductor_ptr, conductor_index, conductor_siemens: Current of each conductor into its equipment as a linear
             form of node voltages, CSR, S, shape (conductor, node).
-        base: Ports of loads, and of generating elements at their frozen power.
+        base: Ports of loads, and of generating elements at their frozen power; none of those that draw nothing.
+        injecting: Ports of every injector, drawing or not, each with its part of a drawn 1 kW and 1 kvar.
+        injector_count: Number of ``Network.injectors``.
     """
 
     nominal_v: FloatArray = field(converter=floats)
@@ -137,6 +148,8 @@ class LinearNetwork(_ByContent):
     conductor_index: IntArray = field(converter=ints)
     conductor_siemens: ComplexArray = field(converter=complexes)
     base: Ports
+    injecting: Ports = field(factory=no_ports)
+    injector_count: int = 0
 
     @property
     def node_count(self) -> int:

@@ -237,15 +237,15 @@ class Regulators(_ByContent):
         low_v, high_v: Edges of the band, V of the control.
     """
 
-    name: NameArray = field(converter=names, factory=list)
-    node: IntArray = field(converter=ints, factory=list)
-    return_node: IntArray = field(converter=ints, factory=list)
-    conductor: IntArray = field(converter=ints, factory=list)
-    pt_ratio: FloatArray = field(converter=floats, factory=list)
-    ct_primary_a: FloatArray = field(converter=floats, factory=list)
-    compensation_v: ComplexArray = field(converter=complexes, factory=list)
-    low_v: FloatArray = field(converter=floats, factory=list)
-    high_v: FloatArray = field(converter=floats, factory=list)
+    name: NameArray = field(converter=names, factory=lambda: names([]))
+    node: IntArray = field(converter=ints, factory=lambda: ints([]))
+    return_node: IntArray = field(converter=ints, factory=lambda: ints([]))
+    conductor: IntArray = field(converter=ints, factory=lambda: ints([]))
+    pt_ratio: FloatArray = field(converter=floats, factory=lambda: floats([]))
+    ct_primary_a: FloatArray = field(converter=floats, factory=lambda: floats([]))
+    compensation_v: ComplexArray = field(converter=complexes, factory=lambda: complexes([]))
+    low_v: FloatArray = field(converter=floats, factory=lambda: floats([]))
+    high_v: FloatArray = field(converter=floats, factory=lambda: floats([]))
 
     def sensed_v(self, node_v: ComplexArray, conductor_a: ComplexArray) -> FloatArray:
         """What each control senses in one state, V of the control, shape (regulator,).

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+import numpy as np
 from attrs import field, frozen
 
-from hostcap._arrays import BoolArray, IntArray, bools, ints
+from hostcap._arrays import BoolArray, FloatArray, IntArray, bools, ints
+from hostcap.errors import HostcapError
 from hostcap.findings import Finding
 from hostcap.growth import Growth
 from hostcap.limits import Extremes, LimitSet, Violations
@@ -52,6 +54,30 @@ class States(_ByContent):
     solution: Solution | None = None
 
 
+def checked_injections(p_kw: FloatArray, q_kvar: FloatArray, injectors: int) -> tuple[FloatArray, FloatArray]:
+    """What a plan was given to inject, as read-only float64 arrays of shape (state, injector).
+
+    Raises:
+        HostcapError: Another shape, or something that is no number.
+    """
+    found = []
+    for name, values in (("p_kw", p_kw), ("q_kvar", q_kvar)):
+        array = np.ascontiguousarray(values, dtype=np.float64)[...]
+        if array.ndim != 2 or array.shape[1] != injectors:
+            raise HostcapError(f"{name} has the shape {array.shape}; expected (state, {injectors}), one per injector")
+        # The sum of a large batch costs much less than a look at each number, and hides none that is not finite.
+        if not np.isfinite(array.sum()) and not np.all(np.isfinite(array)):
+            state, injector = np.argwhere(~np.isfinite(array))[0]
+            raise HostcapError(
+                f"{name} is {array[state, injector]} in state {state} at injector {injector}; expected finite numbers"
+            )
+        array.setflags(write=False)
+        found.append(array)
+    if found[0].shape != found[1].shape:
+        raise HostcapError(f"p_kw has {found[0].shape[0]} states and q_kvar has {found[1].shape[0]}; expected as many")
+    return found[0], found[1]
+
+
 class Plan(Protocol):
     """Solves states of one frozen network, growth and limit set.
 
@@ -67,6 +93,27 @@ class Plan(Protocol):
 
         Returns:
             The states in the same order. A state that does not converge is reported as such.
+        """
+        ...
+
+    def solve_injections(self, p_kw: FloatArray, q_kvar: FloatArray, want: Collection[Want]) -> States:
+        """Solve states by what every injector does, without growth: a time series, all at the start's taps.
+
+        Each injector is its own element with another power. A load keeps its connection and its voltage law, and
+        takes the whole net injection: what its operating point generates beside it is off, and a load that injects
+        is a negative load. A generating element injects constant power, whatever it did at the start.
+
+        Args:
+            p_kw: Injection of each of ``Network.injectors``, nominal at 1 pu, kW into the network (consumption is
+                negative), shape (state, injector); ``OperatingPoint.p_kw`` is the start's.
+            q_kvar: The same in kvar into the network.
+            want: What to report.
+
+        Returns:
+            The states in the same order. A state that does not converge is reported as such.
+
+        Raises:
+            HostcapError: Arrays of another shape, or with something that is no finite number.
         """
         ...
 

@@ -53,11 +53,15 @@ class _Work:
             raise ConfigError("network: its models cannot be contained")
         before, inside = Path.cwd(), self.document.folder
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        # The working directory is not where the model lies: whatever looks there for a file finds none of a stranger's.
+        work, model = folder / "work", folder / "model"
         try:
-            os.chdir(folder)
-            yield source.contained(feeder, inside=inside, scratch=folder)
+            work.mkdir()
+            model.mkdir()
+            os.chdir(work)
+            yield source.contained(feeder, inside=inside, scratch=model)
         except HostcapError as error:
-            _name_the_users_files(error, folder, inside)
+            _name_the_users_files(error, model, inside)
             raise
         finally:
             os.chdir(before)

@@ -52,7 +52,7 @@ class Iteration(NamedTuple):
         port_a, port_b: Rows of each port; -1 is ground.
         port_v: Its voltage without injection, V.
         part_ptr: Parts of each port; a part is one base load or one growth point.
-        part_scope: Scope whose level multiplies the part; -1 for base.
+        part_active, part_reactive: Rows of levels that multiply the part's kW and kvar; -1 for base.
         part_siemens: What it *injects* per volt at rated voltage, S.
         part_per_v2: 1 / base_v^2.
         part_law: Row of the laws.
@@ -72,7 +72,8 @@ class Iteration(NamedTuple):
     port_b: IntArray
     port_v: FloatArray
     part_ptr: IntArray
-    part_scope: IntArray
+    part_active: IntArray
+    part_reactive: IntArray
     part_siemens: FloatArray
     part_per_v2: FloatArray
     part_law: IntArray
@@ -179,9 +180,9 @@ def _draw(it: Iteration, room: Room, done: int) -> None:
                 active = choose(low, one, choose(under, between, choose(above, held, active)))
                 reactive = choose(low, one, choose(under, between, choose(above, held, reactive)))
             g, h = spread(it.part_siemens, 2 * c), spread(it.part_siemens, 2 * c + 1)
-            if it.part_scope[c] >= 0:
-                level = load(room.level, it.part_scope[c] * LANES)
-                g, h = mul(g, level), mul(h, level)
+            if it.part_active[c] >= 0:
+                g = mul(g, load(room.level, it.part_active[c] * LANES))
+                h = mul(h, load(room.level, it.part_reactive[c] * LANES))
             else:  # the rated impedance of a base load is in the matrix
                 active, reactive = sub(active, one), sub(reactive, one)
             g, h = mul(g, active), mul(h, reactive)
@@ -322,7 +323,8 @@ def _write(forms: Forms, room: Room, count: int, out: FloatArray, first: int) ->
 def solve_tiles(
     first: int,
     last: int,
-    levels: IntArray,
+    levels: FloatArray,
+    reactive: FloatArray,
     it: Iteration,
     tolerance2: float,
     most: int,
@@ -338,12 +340,17 @@ def solve_tiles(
     node_out: FloatArray,
     conductor_out: FloatArray,
 ) -> None:
-    """Solve states ``first`` to ``last``; outputs without columns are left out."""
+    """Solve states ``first`` to ``last``; levels are ``levels``, ``reactive``, a one; empty outputs are left out."""
+    active, all_levels = levels.shape[1], levels.shape[1] + reactive.shape[1]
+    store(room.level, all_levels * LANES, splat(1.0))
     for begin in range(first, last, LANES):
         count = min(LANES, last - begin)
-        for s in range(levels.shape[1]):
+        for s in range(active):
             for k in range(LANES):  # lanes to spare repeat the last state
                 room.level[s * LANES + k] = levels[begin + min(k, count - 1), s]
+        for s in range(active, all_levels):
+            for k in range(LANES):
+                room.level[s * LANES + k] = reactive[begin + min(k, count - 1), s - active]
         for i in range(it.path_rows):
             store(room.v, i * ROW, splat(it.start[2 * i]))
             store(room.v, i * ROW + LANES, splat(it.start[2 * i + 1]))
@@ -374,8 +381,8 @@ def solve_tiles(
             _write(conductors, room, count, conductor_out, begin)
 
 
-def room_for(it: Iteration, scopes: int) -> Room:
-    """Working memory for one thread, aligned to a cache line."""
+def room_for(it: Iteration, levels: int) -> Room:
+    """Working memory for one thread and so many rows of levels, aligned to a cache line."""
 
     def aligned(rows: int) -> FloatArray:
         raw = np.zeros(rows * ROW + LANES)
@@ -386,6 +393,6 @@ def room_for(it: Iteration, scopes: int) -> Room:
         v=aligned(it.rows),
         y=aligned(it.path_rows + 1),
         current=aligned(it.port_a.size + 1),
-        level=aligned(scopes // 2 + 1),
+        level=aligned(levels // 2 + 1),
         scratch=aligned(4),
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from hostcap._arrays import ComplexArray, FloatArray, IntArray
 from hostcap.errors import ModelError
 from hostcap.growth import Growth
 from hostcap.limits import LimitSet
-from hostcap.linear import LinearNetwork, Ports, growth_ports
+from hostcap.linear import CONSTANT_IMPEDANCE, LinearNetwork, Ports, growth_ports
 from hostcap_stock.batched.checks import Watched, watched_forms
 from hostcap_stock.batched.equations import Rows, iteration_admittance
 from hostcap_stock.batched.factor import Factor, amplification, factorise
@@ -33,6 +33,7 @@ class Layout:
         limits, checks: The linear limits; empty where some limit is not linear.
         nodes, conductors: Forms of the full solution.
         segment_group, segment_family: Of each segment of checks.
+        levels: Rows of levels.
     """
 
     iteration: Iteration
@@ -43,22 +44,68 @@ class Layout:
     conductors: Forms
     segment_group: IntArray
     segment_family: IntArray
+    levels: int
 
 
-def lay_out(linear: LinearNetwork, growth: Growth, limits: LimitSet, *, fused: bool) -> Layout:
+@frozen(kw_only=True, eq=False)
+class Drawing:
+    """Ports and the rows of levels that multiply their kW and kvar.
+
+    Attributes:
+        ports: What draws.
+        injected: Admittance that injects at level 1, S, shape (port,).
+        active, reactive: Row of levels of each port's kW and kvar; -1 for a base load at its own power, whose
+            rated impedance is in the matrix.
+    """
+
+    ports: Ports
+    injected: ComplexArray
+    active: IntArray
+    reactive: IntArray
+
+
+def growth_drawing(linear: LinearNetwork, growth: Growth) -> tuple[list[Drawing], int]:
+    """Base loads beside what grows, and how many rows of levels there are: one for each scope."""
+    grown = growth_ports(growth)
+    scope = growth.scope[grown.injector]
+    # What a port draws leaves its node: with the sign turned it is injected.
+    added = Drawing(ports=grown, injected=-grown.siemens, active=scope, reactive=scope)
+    return [_at_own_power(linear.base), added], growth.scope_count + 1
+
+
+def injection_drawing(linear: LinearNetwork) -> tuple[list[Drawing], int]:
+    """Injectors in place of the base loads, and how many rows of levels: kW and kvar of each, and a one."""
+    base, given, count = linear.base, linear.injecting, linear.injector_count
+    replaced = base.chosen(base.injector >= 0)
+    # The rated impedance of a base load stays in the matrix; injecting what it draws takes it out again.
+    impedance = evolve(replaced, model=np.full(len(replaced), CONSTANT_IMPEDANCE))
+    one = np.full(len(replaced), 2 * count, dtype=np.int32)
+    return [
+        _at_own_power(base.chosen(base.injector < 0)),
+        Drawing(ports=impedance, injected=replaced.siemens, active=one, reactive=one),
+        Drawing(ports=given, injected=given.siemens, active=given.injector, reactive=given.injector + count),
+    ], 2 * count + 1
+
+
+def _at_own_power(base: Ports) -> Drawing:
+    none = np.full(len(base), -1, dtype=np.int32)
+    return Drawing(ports=base, injected=-base.siemens, active=none, reactive=none)
+
+
+def lay_out(linear: LinearNetwork, growth: Growth | None, limits: LimitSet, *, fused: bool) -> Layout:
     """Order, factorise and arrange.
 
     Args:
         linear: The network.
-        growth: What grows.
+        growth: What grows beside the base loads; None where injections take their place.
         limits: What is watched.
         fused: Check limits in the kernel; False lays none out.
 
     Raises:
         ModelError: The admittance has no inverse, or does not reproduce the start.
     """
-    grown = growth_ports(growth)
-    ends = np.concatenate([linear.base.node_a, linear.base.node_b, grown.node_a, grown.node_b])
+    drawing, levels = injection_drawing(linear) if growth is None else growth_drawing(linear, growth)
+    ends = np.concatenate([getattr(d.ports, side) for d in drawing for side in ("node_a", "node_b")])
     matrix = iteration_admittance(linear)
     admittance = Rows.of(matrix)
     ordering = order_nodes(admittance.ptr, admittance.column, np.unique(ends[ends >= 0]))
@@ -73,7 +120,7 @@ def lay_out(linear: LinearNetwork, growth: Growth, limits: LimitSet, *, fused: b
     )
     watched = watched_forms(limits, linear) if fused else Watched.nothing()
     return Layout(
-        iteration=_iteration(linear, growth, grown, ordering, factor, row, idle_v),
+        iteration=_iteration(linear, drawing, ordering, factor, row, idle_v),
         amplification=amplification(factor, ordering, np.where(linear.live, linear.nominal_v, np.inf)),
         limits=_forms(watched.rows, row, idle_v),
         checks=Checks(
@@ -87,6 +134,7 @@ def lay_out(linear: LinearNetwork, growth: Growth, limits: LimitSet, *, fused: b
         conductors=_forms(Rows.of(linear.conductors()), row, idle_v),
         segment_group=watched.segment_group,
         segment_family=watched.segment_family,
+        levels=levels,
     )
 
 
@@ -138,14 +186,13 @@ def _forms(matrix: Rows, row: IntArray, idle_v: Any) -> Forms:
 
 def _iteration(
     linear: LinearNetwork,
-    growth: Growth,
-    grown: Ports,
+    drawing: list[Drawing],
     ordering: Ordering,
     factor: Factor,
     row: IntArray,
     idle_v: Any,
 ) -> Iteration:
-    parts = _Parts(linear.base, grown, growth, row)
+    parts = _Parts(drawing, row)
     rows, paths = linear.node_count, ordering.path_rows
     inject = _inject(parts, paths)
     lower = _rows(factor.lower_ptr, factor.lower, factor.lower_value, ordering.row, paths, columns=paths)
@@ -166,7 +213,8 @@ def _iteration(
         port_b=parts.port_b,
         port_v=_pairs(port_v),
         part_ptr=parts.part_ptr,
-        part_scope=parts.scope,
+        part_active=parts.active,
+        part_reactive=parts.reactive,
         part_siemens=_pairs(parts.siemens),
         part_per_v2=parts.per_v2,
         part_law=parts.law,
@@ -192,26 +240,24 @@ def _iteration(
 
 
 class _Parts:
-    """Base loads and growth points, joined where they hang on the same two nodes."""
+    """All that draws, joined where it hangs on the same two nodes."""
 
-    def __init__(self, base: Ports, grown: Ports, growth: Growth, row: IntArray) -> None:
+    def __init__(self, drawing: list[Drawing], row: IntArray) -> None:
         """Join; ports and parts are in the order of the first node's row, so that memory is read in order."""
         rows = np.append(row, -1)
-        a, b = (rows[np.concatenate([getattr(base, n), getattr(grown, n)])] for n in ("node_a", "node_b"))
+        a, b = (rows[np.concatenate([getattr(d.ports, n) for d in drawing])] for n in ("node_a", "node_b"))
         order = np.lexsort((np.arange(a.size), b, a))
         a, b = a[order], b[order]
         first = np.ones(a.size, dtype=bool)
         first[1:] = (np.diff(a) != 0) | (np.diff(b) != 0)
         starts = np.flatnonzero(first)
-        scope = np.concatenate([np.full(len(base), -1), growth.scope[grown.injector]])
-        # What a port draws leaves its node: with the sign turned it is injected.
-        siemens: ComplexArray = -np.concatenate([base.siemens, grown.siemens])
-        base_v = np.concatenate([base.base_v, grown.base_v])
-        self.laws = Laws.of(base, grown)
+        base_v = np.concatenate([d.ports.base_v for d in drawing])
+        self.laws = Laws.of(*(d.ports for d in drawing))
         self.port_a, self.port_b = a[starts].astype(np.int32), b[starts].astype(np.int32)
         self.part_ptr = np.append(starts, a.size).astype(np.int32)
-        self.scope = scope[order].astype(np.int32)
-        self.siemens = siemens[order]
+        self.active = np.concatenate([d.active for d in drawing])[order].astype(np.int32)
+        self.reactive = np.concatenate([d.reactive for d in drawing])[order].astype(np.int32)
+        self.siemens: ComplexArray = np.concatenate([d.injected for d in drawing])[order]
         self.per_v2 = 1.0 / base_v[order] ** 2
         self.law = self.laws.of_port[order].astype(np.int32)
 

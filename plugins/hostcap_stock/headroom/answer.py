@@ -97,7 +97,8 @@ def _hv_recorded(plan: Plan, result: SearchResult, labels: RowLabels) -> dict[in
             continue
         fresh = np.zeros(violations.row.size, dtype=bool)
         for place, row in enumerate(violations.row):
-            what = (labels.equipment_type[row], labels.equipment[row], labels.phase[row], int(violations.family[place]))
+            place_name = (str(labels.equipment_type[row]), str(labels.equipment[row]), str(labels.phase[row]))
+            what = (*place_name, int(violations.family[place]))
             if violations.group[place] == 0 and what not in seen:
                 seen.add(what)
                 fresh[place] = True

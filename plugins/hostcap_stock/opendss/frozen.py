@@ -191,9 +191,10 @@ class FrozenOpenDss:
         generating = np.flatnonzero((point.generation_kw != 0) | (point.generation_kvar != 0))
         for i in generating:
             # Beside the base load, not netted into it: its voltage law is its own.
-            self._add_fixed(f"hostcap_generation_{i}", int(i), -point.generation_kw[i], point.generation_kvar[i])
+            self.add_fixed(f"hostcap_generation_{i}", int(i), -point.generation_kw[i], point.generation_kvar[i])
 
-    def _add_fixed(self, name: str, injector: int, kw: float, kvar: float) -> None:
+    def add_fixed(self, name: str, injector: int, kw: float, kvar: float) -> None:
+        """Add a load of constant power to the engine where an injector is; it consumes ``kw`` and ``kvar``."""
         injectors = self.network.injectors
         spec = bus_spec(self.network, int(injectors.bus[injector]), injectors.terminals(injector))
         connection = "delta" if injectors.delta[injector] else "wye"
@@ -239,7 +240,7 @@ class FrozenOpenDss:
         for i in np.flatnonzero(np.isin(injectors.kind.astype(str), list(GENERATING_CLASSES))):
             engine.dss.Circuit.SetActiveElement(f"{injectors.kind[i]}.{injectors.name[i]}")
             p_kw, q_kvar = solved_injection(engine)
-            self._add_fixed(f"hostcap_frozen_{i}", int(i), -p_kw, -q_kvar)
+            self.add_fixed(f"hostcap_frozen_{i}", int(i), -p_kw, -q_kvar)
             engine.command(f"disable {injectors.kind[i]}.{injectors.name[i]}")
 
     def _solve_start(self) -> None:

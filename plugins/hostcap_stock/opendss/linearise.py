@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from hostcap._arrays import ComplexArray, IntArray
 from hostcap.errors import ModelError
 from hostcap.findings import some
-from hostcap.linear import MODELS, LinearNetwork, Ports, connection, port_base_v
+from hostcap.linear import CONSTANT_POWER, MODELS, LinearNetwork, Ports, connection, port_base_v
 from hostcap.network import Network
 from hostcap_stock.opendss.engine import Engine
 from hostcap_stock.opendss.model import JOINING_CLASSES
@@ -54,7 +54,6 @@ def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: Com
     admittance, own = _Stamps(), _Stamps()
     _delivering(engine, network, node_of_slot, admittance, own)
     _sources(engine, node_of_slot, admittance)
-    base = loads.ports(network)
     y_ptr, y_index, y_siemens = admittance.csr(slots.size, slots.size)
     c_ptr, c_index, c_siemens = own.csr(network.conductors.node.size, slots.size)
     return LinearNetwork(
@@ -68,7 +67,9 @@ def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: Com
         conductor_ptr=c_ptr,
         conductor_index=c_index,
         conductor_siemens=c_siemens,
-        base=base,
+        base=loads.ports(network),
+        injecting=loads.injecting(network),
+        injector_count=int(network.injectors.name.size),
     )
 
 
@@ -229,7 +230,7 @@ class _Loads:
 
     def ports(self, network: Network) -> Ports:
         """Ports of loads that draw something."""
-        index = {str(n).lower(): i for i, n in enumerate(network.injectors.name) if network.injectors.kind[i] == "load"}
+        index = _load_injectors(network)
         kept: list[tuple[_Load, int, int, int]] = []
         for load in self.listed:
             if load.kw == 0.0 and load.kvar == 0.0:
@@ -240,19 +241,64 @@ class _Loads:
                     injector = int(load.name.removeprefix(prefix))
             ends = connection(load.nodes, phases=load.phases, delta=load.delta)
             kept += [(load, injector, a, b) for a, b in ends]
+        return _ports(kept)
 
-        def column(name: str) -> list[float]:
-            return [getattr(load, name) for load, _, _, _ in kept]
+    def injecting(self, network: Network) -> Ports:
+        """Ports of every injector in order, each with its part of 1 kW and 1 kvar drawn."""
+        index, injectors = _load_injectors(network), network.injectors
+        own: dict[int, _Load] = {}
+        for load in self.listed:
+            if load.name in index:
+                own[index[load.name]] = evolve(load, kw=1.0, kvar=1.0)
+        kept: list[tuple[_Load, int, int, int]] = []
+        for i in range(injectors.name.size):
+            load = own[i] if i in own else _held(network, i)
+            ends = connection(load.nodes, phases=load.phases, delta=load.delta)
+            kept += [(load, i, a, b) for a, b in ends]
+        return _ports(kept)
 
-        phases = np.asarray(column("phases"), dtype=np.float64)
-        return Ports(
-            node_a=[a for _, _, a, _ in kept],
-            node_b=[b for _, _, _, b in kept],
-            kw=np.asarray(column("kw")) / phases,
-            kvar=np.asarray(column("kvar")) / phases,
-            injector=[i for _, i, _, _ in kept],
-            **{
-                name: column(name)
-                for name in ("base_v", "model", "vmin_pu", "vmax_pu", "vlow_pu", "cvr_watts", "cvr_vars")
-            },
-        )
+
+def _load_injectors(network: Network) -> dict[str, int]:
+    """Injector of each load, by lower-case name."""
+    injectors = network.injectors
+    return {str(n).lower(): i for i, n in enumerate(injectors.name) if injectors.kind[i] == "load"}
+
+
+def _held(network: Network, injector: int) -> _Load:
+    """A generating element as the load of constant power that stands for it; ``frozen.WIDE_LAW`` in numbers."""
+    injectors = network.injectors
+    phases, delta = int(injectors.phases[injector]), bool(injectors.delta[injector])
+    return _Load(
+        name=str(injectors.name[injector]).lower(),
+        nodes=injectors.terminals(injector),
+        phases=phases,
+        delta=delta,
+        base_v=port_base_v(float(injectors.kv[injector]), phases=phases, delta=delta),
+        kw=1.0,
+        kvar=1.0,
+        model=CONSTANT_POWER,
+        vmin_pu=0.1,
+        vmax_pu=3.0,
+        vlow_pu=0.5,
+        cvr_watts=1.0,
+        cvr_vars=2.0,
+    )
+
+
+def _ports(kept: list[tuple[_Load, int, int, int]]) -> Ports:
+    """Ports of (load, injector, first node, second node)."""
+
+    def column(name: str) -> list[float]:
+        return [getattr(load, name) for load, _, _, _ in kept]
+
+    phases = np.asarray(column("phases"), dtype=np.float64)
+    return Ports(
+        node_a=[a for _, _, a, _ in kept],
+        node_b=[b for _, _, _, b in kept],
+        kw=np.asarray(column("kw")) / phases,
+        kvar=np.asarray(column("kvar")) / phases,
+        injector=[i for _, i, _, _ in kept],
+        **{
+            name: column(name) for name in ("base_v", "model", "vmin_pu", "vmax_pu", "vlow_pu", "cvr_watts", "cvr_vars")
+        },
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from hostcap.errors import ModelError
 
 _REDIRECT = re.compile(
-    rb"""^[ \t]*(?:redirect|compile)[ \t]+(?:file[ \t]*=[ \t]*)?(?:"([^"\r\n]+)"|'([^'\r\n]+)'|([^\s!]+))""",
+    rb"""^[ \t]*(?:red\w*|compi\w*)[ \t]+(?:file[ \t]*=[ \t]*)?(?:["'(\[{]([^"')\]}\r\n]+)|([^\s!"'(\[{]+))""",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from attrs import frozen
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
-from hostcap.errors import HostcapError
+from hostcap.errors import HostcapError, ModelError
 from hostcap.growth import ConstantPower, Growth
 from hostcap.limits import Extremes, LimitSet, Violations
-from hostcap.power_flow import FrozenNetwork, Settling, States, Want
+from hostcap.power_flow import FrozenNetwork, Settling, States, Want, checked_injections
 from hostcap.solution import Solution
 from hostcap_stock.opendss.config import OpenDssSolverConfig
 from hostcap_stock.opendss.frozen import ENGINE_CAPABILITY, FrozenOpenDss, bus_spec
+from hostcap_stock.opendss.linearise import FROZEN_LOADS
 
+_VARIABLE = 0
 _PLAN_NUMBER = itertools.count(1)
 
 
@@ -80,13 +83,81 @@ class OpenDssPlan:
     def solve(self, levels: IntArray, want: Collection[Want]) -> States:
         """Solve states; see ``hostcap.power_flow.Plan``."""
         levels = np.atleast_2d(np.asarray(levels, dtype=np.int32))
-        count = levels.shape[0]
+
+        def write(state: int) -> None:
+            steps = levels[state][self._growth.scope].astype(np.float64)
+            # Growth is a load to the engine: what it injects, it consumes with the other sign.
+            self._write(-steps * self._growth.p_kw, -steps * self._growth.q_kvar)
+
+        return self._solve_each(levels.shape[0], write, want)
+
+    def solve_injections(self, p_kw: FloatArray, q_kvar: FloatArray, want: Collection[Want]) -> States:
+        """Solve states by injections; see ``hostcap.power_flow.Plan``.
+
+        The operating point comes back afterwards, so that ``solve`` gives what it gave before.
+
+        Raises:
+            ModelError: The model's load multiplier of 0 holds loads at nothing.
+        """
+        p, q = checked_injections(p_kw, q_kvar, int(self._frozen.network.injectors.name.size))
+        none = np.zeros(self._growth.name.size)
+        with self._carriers() as carriers:
+
+            def write(state: int) -> None:
+                self._write(none, none)
+                carriers.write(-p[state], -q[state])
+
+            return self._solve_each(len(p), write, want)
+
+    @contextmanager
+    def _carriers(self) -> Iterator[_Carriers]:
+        """Loads of the engine that carry each injector's power."""
+        frozen = self._frozen
+        engine, injectors = frozen.engine(), frozen.network.injectors
+        known = {str(name).lower() for name in engine.dss.Loads.AllNames()}
+        names, added, silent = [], [], []
+        for i in range(injectors.name.size):
+            own, own_load = str(injectors.name[i]).lower(), injectors.kind[i] == "load"
+            beside = [name for prefix in FROZEN_LOADS if (name := f"{prefix}{i}") in known]
+            if own_load:
+                silent += beside
+                names.append(own)
+            elif beside:
+                names.append(beside[0])
+            else:  # it is off at the start
+                added.append((f"{self._prefix}_injector_{i}", i))
+                names.append(added[-1][0])
+        for name, i in added:
+            if name in known:
+                engine.command(f"enable load.{name}")
+            else:
+                frozen.add_fixed(name, i, 0.0, 0.0)
+        if added:
+            frozen.find_again()
+        carriers = _Carriers(frozen, names, silent)
+        try:
+            yield carriers
+        finally:
+            carriers.restore()
+            for name, _ in added:
+                engine.command(f"disable load.{name}")
+            if added:
+                frozen.find_again()
+
+    def _solve_each(self, count: int, write: Callable[[int], None], want: Collection[Want]) -> States:
         converged, iterations = np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int32)
         extremes: list[Extremes] = []
         violations: list[Violations] = []
         solutions: list[Solution] = []
         for state in range(count):
-            converged[state], iterations[state] = self._solve_one(levels[state])
+            write(state)
+            converged[state], iterations[state], _ = self._frozen.engine().iterate(
+                start=self._frozen.start_vector,
+                live=self._frozen.live_slots,
+                nominal_v=self._frozen.live_nominal_v,
+                tolerance_pu=self._config.tolerance_pu,
+                most=self._config.max_iterations,
+            )
             solution = self._read(bool(converged[state]), int(iterations[state]))
             if "extremes" in want:
                 extremes.append(self._limits.extremes(solution, self._frozen.start))
@@ -101,20 +172,6 @@ class OpenDssPlan:
             violations=_stack_violations(violations) if violations else None,
             solution=_stack_solutions(solutions, want) if solutions else None,
         )
-
-    def _solve_one(self, level: IntArray) -> tuple[bool, int]:
-        growth, engine = self._growth, self._frozen.engine()
-        steps = level[growth.scope].astype(np.float64)
-        # Growth is a load to the engine: what it injects, it consumes with the other sign.
-        self._write(-steps * growth.p_kw, -steps * growth.q_kvar)
-        solved, iterations, _ = engine.iterate(
-            start=self._frozen.start_vector,
-            live=self._frozen.live_slots,
-            nominal_v=self._frozen.live_nominal_v,
-            tolerance_pu=self._config.tolerance_pu,
-            most=self._config.max_iterations,
-        )
-        return solved, iterations
 
     def _write(self, kw: FloatArray, kvar: FloatArray) -> None:
         """Write what changed: setting every load of a large feeder costs as much as its solve."""
@@ -132,6 +189,45 @@ class OpenDssPlan:
             converged=[False],
             iterations=[iterations],
         )
+
+
+class _Carriers:
+    """Loads that carry injections, one per injector, and those that are off meanwhile."""
+
+    def __init__(self, frozen: FrozenOpenDss, names: list[str], silent: list[str]) -> None:
+        """Remember what they are set to, to give it back."""
+        self._engine = frozen.engine()
+        self._pointers = self._engine.load_pointers([*names, *silent])
+        self._silent = len(silent)
+        dss = self._engine.dss
+        multiplier = float(dss.Solution.LoadMult())
+        index = {str(name).lower(): i + 1 for i, name in enumerate(dss.Loads.AllNames())}
+        kw, kvar, factor = [], [], []
+        for name in [*names, *silent]:
+            dss.Loads.Idx(index[name])
+            kw.append(float(dss.Loads.kW()))
+            kvar.append(float(dss.Loads.kvar()))
+            factor.append(multiplier if int(dss.Loads.Status()) == _VARIABLE else 1.0)
+        self._kw, self._kvar, self._factor = np.asarray(kw), np.asarray(kvar), np.asarray(factor)
+        self._first = self._kw, self._kvar
+        if np.any(self._factor == 0.0):
+            raise ModelError(
+                "the model's load multiplier of 0 holds its loads at 0 kW; set it to 1 with network.commands"
+            )
+
+    def write(self, kw: FloatArray, kvar: FloatArray) -> None:
+        """Let them consume; a load is written before the engine's multiplier."""
+        none = np.zeros(self._silent)
+        self._set(np.concatenate([kw, none]) / self._factor, np.concatenate([kvar, none]) / self._factor)
+
+    def restore(self) -> None:
+        """Back to the operating point."""
+        self._set(*self._first)
+
+    def _set(self, kw: FloatArray, kvar: FloatArray) -> None:
+        changed: BoolArray = (kw != self._kw) | (kvar != self._kvar)
+        self._engine.set_loads(self._pointers[changed], kw[changed], kvar[changed])
+        self._kw, self._kvar = kw, kvar
 
 
 def _stack_extremes(parts: list[Extremes]) -> Extremes:

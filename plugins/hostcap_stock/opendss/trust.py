@@ -26,8 +26,12 @@ MOST_READS = 10_000
 DEEPEST = 50
 """Deepest nesting of redirects."""
 _MOST_SHOWN = 10
-_UNREADABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# A zero byte at the end of a line is seen in public models, and is part of its last word.
+_UNREADABLE = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|\x00(?!\x00*(?:[\r\n]|\Z))")
 _LINE_END = re.compile("\r\n|\n|\r")
+# Numbers, and the engine's arithmetic on them, stand for nothing that reaches out wherever they are.
+_NUMBER = r"-?(?:\d[\d.]*|\.\d+)(?:e[-+]?\d+)?"
+_NUMBERS = re.compile(rf"(?:{_NUMBER}(?:[\s,|]+(?:{_NUMBER}|[-+*/^]|sqrt|sqr))*)?", re.IGNORECASE | re.ASCII)
 _NAMES_FILE = re.compile(r"file[^\w\s=]*\s*=", re.IGNORECASE)
 _VARIABLE = re.compile(r"(?:^|[\s,=|(\[{\"'])@")
 
@@ -210,11 +214,14 @@ class _Scan:
             self.place = f"{path}, line {number}"
             try:
                 given, end = parameters(line)
+            except UnclosedQuoteError as error:
+                self.refuse(f"{error} is not closed")
+                return
+            try:
                 if given:
                     self.command(line[:end], given)
             except UnclosedQuoteError as error:
                 self.refuse(f"{error} is not closed")
-                return
             except _RefusedError as error:
                 self.refuse(str(error))
             yield line[:end]
@@ -284,7 +291,7 @@ class _Scan:
                 named = True
                 if kind is None or kind not in allowed.HARMLESS.get(name, ()):
                     self.property(name, each.value)
-            elif each.value and (place > most or (named and kind in allowed.POSITIONAL)):
+            elif (place > most or (named and kind in allowed.POSITIONAL)) and not _NUMBERS.fullmatch(each.value):
                 raise _RefusedError(f"value {each.value!r} has no name; write property=value")
 
     def property(self, name: str, value: str) -> None:
