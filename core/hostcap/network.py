@@ -301,11 +301,6 @@ class Network(_ByContent):
     origin: Origin | None = field(default=None, eq=False)
 
     @cached_property
-    def node_group(self) -> IntArray:
-        """Group of each node; 0 for the feeder."""
-        return self.buses.group[self.nodes.bus]
-
-    @cached_property
     def node_lv(self) -> BoolArray:
         """Whether each node is LV."""
         return self.buses.lv[self.nodes.bus]

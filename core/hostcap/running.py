@@ -27,7 +27,7 @@ from hostcap.workers import Workers
 FEEDER_FAILED = "feeder-failed"
 """Code of the finding that says why a feeder has no results."""
 _LOG = logging.getLogger(__name__)
-_DISTRIBUTIONS = ("hostcap", "opendssdirect.py", "dss_python_backend", "numpy", "scipy", "pyarrow")
+_DISTRIBUTIONS = ("hostcap", "opendssdirect.py", "dss_python_backend", "numba", "llvmlite", "numpy", "scipy", "pyarrow")
 
 
 def run(
@@ -292,4 +292,14 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
+    return {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count()}
+
+
+def _processor() -> str:
+    """Model of the processor where the system says it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

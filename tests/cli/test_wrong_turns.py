@@ -534,6 +534,22 @@ def test_a_model_that_cannot_be_read(street: Path) -> None:
     assert len(lines(result.stderr)) == 1
 
 
+def test_a_model_that_may_not_be_read_is_one_line(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where the tests run as root, who may read everything: the first read of the model is refused."""
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "north.dss":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    result = call(RUN)
+    assert result.exit_code == 3
+    (told,) = lines(result.stderr)
+    assert "Permission denied" in told
+
+
 def fails_after(count: int, real: Callable[..., Any], half: bool = True) -> Callable[..., Any]:
     """A writer of files that meets a full disk at its ``count``-th call, with half of the file written."""
     calls = iter(range(10**6))

@@ -28,26 +28,35 @@ _STATUS_STYLE = {
 }
 
 
+def _terminal_width() -> int:
+    from rich.console import Console
+
+    return Console().width
+
+
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[bool] = ()) -> None:
     """A table for a terminal; for a pipe plain columns that nothing cuts off."""
     aligned = list(right) or [False] * len(head)
-    if sys.stdout.isatty():
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    widest = widths.index(max(widths))
+    longest_word = max(len(word) for row in (head, *rows) for word in (row[widest].split() or [""]))
+    needed = sum(widths) - widths[widest] + longest_word + 2 * len(widths)
+    # A terminal too narrow for every column but the widest gets plain lines, which it wraps itself: nothing is lost.
+    if sys.stdout.isatty() and _terminal_width() >= needed:
         from rich.console import Console
         from rich.table import Table as RichTable
         from rich.text import Text
 
         table = RichTable(box=None, pad_edge=False, header_style="bold")
-        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
         for name, to_right, width in zip(head, aligned, widths, strict=True):
             # On a narrow terminal the widest column alone is wrapped, at its blanks.
             table.add_column(
-                name, justify="right" if to_right else "left", overflow="fold", no_wrap=width < max(widths)
+                name, justify="right" if to_right else "left", overflow="fold", no_wrap=width < widths[widest]
             )
         for row in rows:
             table.add_row(*(Text(cell, style=_STATUS_STYLE.get(cell, "")) for cell in row))
         Console().print(table)
         return
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     for row in (head, *rows):
         cells = (
             cell.rjust(width) if to_right else cell.ljust(width)

@@ -108,7 +108,8 @@ def check_command(study: Path, strict: bool, untrusted: bool, overrides: tuple[s
         _end(report.failed)
         warnings = int(sum(severity == "warning" for severity in report.findings["severity"]))
         if strict and warnings:
-            raise HostcapError(f"{warnings} warnings, and --strict makes them errors")
+            counted = "1 warning" if warnings == 1 else f"{warnings} warnings"
+            raise HostcapError(f"{counted}, and --strict makes an error of each")
 
 
 @main.command()

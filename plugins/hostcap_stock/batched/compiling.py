@@ -39,7 +39,11 @@ class Kernels:
 @lru_cache(maxsize=1)
 def kernels() -> Kernels:
     """The kernels, compiled on their first call."""
-    from hostcap_stock.batched import kernel
+    try:
+        from hostcap_stock.batched import kernel
+    except RuntimeError:
+        _cache_for_this_process()
+        from hostcap_stock.batched import kernel
     from hostcap_stock.batched.lanes import LANES
     from hostcap_stock.batched.layout import lay_out
 
@@ -47,3 +51,20 @@ def kernels() -> Kernels:
     if not any(Path(stats.cache_path).glob("kernel.solve_tiles-*.nbi")):
         _LOG.warning("compiling the kernels of solver 'batched' once for this machine, into %s", stats.cache_path)
     return Kernels(lay_out=lay_out, solve_tiles=kernel.solve_tiles, room_for=kernel.room_for, lanes=LANES)
+
+
+def _cache_for_this_process() -> None:
+    """Where neither the package nor a cache folder of the user can be written, compile for this process alone.
+
+    The folder has a name that nobody can foresee: what is in it is run.
+    """
+    import atexit
+    import shutil
+    import tempfile
+
+    from numba import config
+
+    folder = tempfile.mkdtemp(prefix="hostcap-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    config.CACHE_DIR = folder  # type: ignore[attr-defined, unused-ignore]
+    _LOG.warning("no cache folder can be written; name one with NUMBA_CACHE_DIR to compile the kernels only once")

@@ -89,11 +89,17 @@ def _final(network: Network, limits: LimitSet, result: SearchResult, answer: Ans
             )
         ]
     start = np.asarray([STATUSES[s] is Status.BOUND_AT_START for s in result.status], dtype=bool)
-    known = np.isin(answer.final.violations.group, np.flatnonzero(start) + 1)
-    joint = answer.final.violations.select(~known)
+    # What was broken before anything grew is no joint effect; it has a finding of its own.
+    before = [answer.breaking[0].violations] if 0 in answer.breaking else []
+    before += [answer.hv_recorded[0]] if 0 in answer.hv_recorded else []
+    rows = np.concatenate([violations.row for violations in before]) if before else np.empty(0, dtype=np.int32)
+    final = answer.final.violations
+    joint = final.select(~(np.isin(final.group, np.flatnonzero(start) + 1) | np.isin(final.row, rows)))
     if joint.row.size == 0:
         return []
-    groups = np.unique(joint.group)
+    groups = np.unique(joint.group[joint.group > 0])
+    whose = [_counted(groups.size, "group")] if groups.size else []
+    whose += ["the feeder"] if np.any(joint.group == 0) else []
     return [
         Finding(
             severity=Severity.WARNING,
@@ -101,8 +107,8 @@ def _final(network: Network, limits: LimitSet, result: SearchResult, answer: Ans
             element=str(limits.labels.equipment[joint.row[0]]),
             count=int(joint.row.size),
             message=f"with every group at its headroom at once, {_counted(joint.row.size, 'limit')} of "
-            f"{_counted(groups.size, 'group')} broken, worst {_worst(limits, joint)}; groups that went on growing "
-            "lift those already locked, so less fits together than group by group",
+            f"{' and '.join(whose)} broken, worst {_worst(limits, joint)}; groups that went on growing move the "
+            "voltages and currents of those already locked, so less fits together than group by group",
         )
     ]
 

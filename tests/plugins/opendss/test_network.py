@@ -945,7 +945,7 @@ def test_extra_commands_run_after_the_bases_and_are_listed(load: Loaded) -> None
 def test_networks_and_sources_are_picklable(source: Sourced) -> None:
     made = source(TWO + house("d", "b.1"))
     network = made.load("f")
-    assert network.node_group.size == network.node_lv.size  # cached views do not spoil it
+    assert network.node_lv.size == network.nodes.bus.size  # cached views do not spoil it
     again = pickle.loads(pickle.dumps(network))
     assert again == network
     assert hash(again) == hash(network)
