@@ -40,3 +40,22 @@ def test_two_cold_processes_compile_within_a_minute_and_agree(tmp_path: Path) ->
     assert "compiling the kernels of solver 'batched' once for this machine" in cold[0][1]
     assert warm[1] == ""
     assert cold[0][0] == cold[1][0] == warm[0] != ""
+
+
+def test_where_no_cache_folder_can_be_written_the_demo_still_works(demo_folder: Path) -> None:
+    """numba is left with the one locator that NUMBA_CACHE_DIR feeds, and that is not set."""
+    script = (
+        "import numba.core.caching as caching\n"
+        "caching.CacheImpl._locator_classes = [caching.UserProvidedCacheLocator]\n"
+        "from hostcap import WorkPackage, run\n"
+        f"results = run(WorkPackage.read({str(demo_folder / 'demo.toml')!r}))\n"
+        "assert not results.failed\n"
+        "print(results.names)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "lv_group_hosting_capacity" in done.stdout
+    assert "no cache folder can be written" in done.stderr
