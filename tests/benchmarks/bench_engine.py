@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from bench_feeders import Side
+
 from hostcap.growth import Growth
 from hostcap.network import Network
 from hostcap_stock.opendss.frozen import FrozenOpenDss
@@ -24,8 +24,11 @@ class Usage:
 
     name = ""
     writes_all = False
+    tolerance = DEFAULT_TOLERANCE
 
-    def __init__(self, start: FrozenOpenDss, growth: Growth, volts: Side, amps: Side, *, tolerance: float) -> None:
+    def __init__(
+        self, start: FrozenOpenDss, growth: Growth, volts: Side, amps: Side, *, tolerance: float | None = None
+    ) -> None:
         """Take over the engine of a frozen network.
 
         Args:
@@ -33,7 +36,7 @@ class Usage:
             growth: What grows; its points have the names of the model's loads.
             volts: Voltages to watch.
             amps: Currents to watch.
-            tolerance: The engine's own.
+            tolerance: The engine's own; the usage's unless given.
         """
         self.dss: Any = start.engine().dss
         self.growth, self.volts, self.amps = growth, volts, amps
@@ -47,7 +50,7 @@ class Usage:
                 f"vlowpu={law.vlow_pu} kw=0 kvar=0"
             )
         self.dss.Text.Command("set mode=snapshot controlmode=off maxiterations=100")
-        self.dss.Text.Command(f"set tolerance={tolerance!r}")
+        self.dss.Text.Command(f"set tolerance={tolerance or self.tolerance!r}")
         self.dss.Solution.Solve()
         self.arrays: Any = self.dss.to_dss_python()
         self.arrays.AdvancedTypes = False

@@ -73,18 +73,27 @@ def one_core() -> int | None:
     return core
 
 
-def medians(works: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
-    """Median seconds of each piece of work; they take turns, so that a slow minute hits all of them."""
+clock = time.process_time
+"""Processor seconds: what everybody else does on a shared machine is not counted. All sides run on one thread."""
+
+
+def in_turns(works: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
+    """Seconds of each piece of work; they take turns, so that a slow minute hits all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()  # warm: memory is touched, code is compiled
     for _ in range(repetitions):
         for name, work in works.items():
             gc.collect()
-            began = time.perf_counter()
+            began = clock()
             work()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: float(np.median(taken)) for name, taken in seconds.items()}
+            seconds[name].append(clock() - began)
+    return seconds
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """Median of the ratios of neighbours in time."""
+    return float(np.median(np.array(slow) / np.array(fast)))
 
 
 def processor() -> str:
@@ -103,7 +112,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def conditions(core: int | None, repetitions: int) -> str:
+def conditions(core: int | None, repetitions: int, commit: str) -> str:
     """Where and how, in one paragraph."""
     found = []
     for name in DISTRIBUTIONS:
@@ -113,10 +122,11 @@ def conditions(core: int | None, repetitions: int) -> str:
             continue
     python = ".".join(map(str, sys.version_info[:3]))
     pinned = "not pinned to a core" if core is None else "pinned to one core"
+    today = datetime.datetime.now(tz=datetime.UTC).date()
     return (
-        f"{datetime.datetime.now(tz=datetime.UTC).date().isoformat()}; {processor()}; {os.cpu_count()} cores (shared, "
-        f"virtual or not as the machine has them), process {pinned}; {platform.system()}; Python {python}, "
-        f"{', '.join(found)}; medians of {repetitions} unless stated."
+        f"Commit {commit}; {today.isoformat()}; {processor()}; {os.cpu_count()} cores, "
+        f"process {pinned}; {platform.system()}; Python {python}, "
+        f"{', '.join(found)}; processor seconds, medians of {repetitions} unless stated."
     )
 
 
@@ -127,8 +137,8 @@ def in_markdown(section: Section, where: str) -> str:
         lines += [paragraph, ""]
     for head, rows in section.tables:
         lines += [_row(head), _row(["---"] * len(head)), *map(_row, rows), ""]
-    for paragraph in section.after:
-        lines += [paragraph, ""]
+    if section.after:
+        lines += [*(f"- {each}" for each in section.after), ""]
     lines += [f"*{where}*", f"<!-- end: {section.name} -->"]
     return "\n".join(lines)
 
@@ -137,9 +147,12 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def put(page: Path, head: str, order: Sequence[str], fresh: Mapping[str, str]) -> None:
+def put(
+    page: Path, head: str, order: Sequence[str], fresh: Mapping[str, str], to_come: Mapping[str, str] | None = None
+) -> None:
     """Write the page: sections that were run are replaced, others stay as they are."""
-    kept: dict[str, str] = {}
+    waiting = (to_come or {}).items()
+    kept = {name: f"<!-- benchmark: {name} -->\n{text}\n<!-- end: {name} -->" for name, text in waiting}
     if page.is_file():
         text = page.read_text(encoding="utf-8")
         for match in re.finditer(r"<!-- benchmark: (\S+) -->.*?<!-- end: \1 -->", text, re.DOTALL):

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is imported
 
-from bench_timing import Section, Settings, conditions, in_markdown, one_core, put
+from bench_timing import Section, Settings, conditions, in_markdown, one_core, put  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NETWORKS = Path(os.environ.get("HOSTCAP_NETWORKS", REPOSITORY.parent / "shared" / "data" / "networks"))
 PAGE = REPOSITORY / "docs" / "reference" / "benchmarks.md"
-ORDER = ("snapshot", "search", "year", "power-grid-model", "scaling", "profile")
+ORDER = ("snapshot", "search", "year", "power-grid-model", "scaling")
+TO_COME = {
+    "year": "## A year of half-hours\n\nTo be measured: `python tests/benchmarks/run.py year` puts the table here."
+}
 HEAD = """# Benchmarks
 
 How fast the solver `batched` is, against honest uses of the same engine that it is checked against. Both sides run side
@@ -38,10 +43,28 @@ time goes and why the answers are the same."""
 
 
 def _benchmarks() -> dict[str, Callable[[Settings], Section]]:
+    import bench_power_grid_model
+    import bench_scaling
     import bench_search
     import bench_snapshot
+    import bench_year
 
-    return {"snapshot": bench_snapshot.run, "search": bench_search.run}
+    return {
+        "snapshot": bench_snapshot.run,
+        "search": bench_search.run,
+        "year": bench_year.run,
+        "power-grid-model": bench_power_grid_model.run,
+        "scaling": bench_scaling.run,
+    }
+
+
+def _commit() -> str:
+    """The commit of this checkout, marked where it has changes."""
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
+    with suppress(OSError):
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+        return done.stdout.strip() or "unknown"
+    return "unknown"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,15 +73,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(ORDER)}; all unless given")
     parser.add_argument("--out", type=Path, default=PAGE, help="page to write")
     parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--commit", default="", help="what is measured; asked of git unless given")
     given = parser.parse_args(arguments)
     settings = Settings(networks=NETWORKS if NETWORKS.is_dir() else None, repetitions=given.repetitions)
     core = one_core()
     known = _benchmarks()
     for name in given.names or [n for n in ORDER if n in known]:
         section = known[name](settings)
-        text = in_markdown(section, conditions(core, settings.repetitions))
+        text = in_markdown(section, conditions(core, settings.repetitions, given.commit or _commit()))
         sys.stdout.write(text + "\n\n")
-        put(given.out, HEAD, ORDER, {name: text})
+        put(given.out, HEAD, ORDER, {name: text}, TO_COME)
 
 
 if __name__ == "__main__":

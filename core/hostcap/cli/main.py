@@ -15,6 +15,7 @@ from hostcap.cli._show import (
     show_results_table,
     show_table,
 )
+from hostcap.cli.bench import bench
 from hostcap.cli.new_study import new_study
 from hostcap.cli.plugins import plugins
 from hostcap.cli.schema import schema
@@ -37,6 +38,7 @@ def main() -> None:
 main.add_command(plugins)
 main.add_command(schema)
 main.add_command(new_study)
+main.add_command(bench)
 
 
 def _overrides(command: click.decorators.FC) -> click.decorators.FC:
