@@ -14,7 +14,6 @@ settings.load_profile("hostcap")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NETWORKS = Path(os.environ.get("HOSTCAP_NETWORKS", REPOSITORY.parent / "shared" / "data" / "networks"))
-STUDIES = REPOSITORY / "docs" / "how-to" / "studies"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -30,12 +29,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def networks() -> Path:
     """Folder of the public networks; only for tests marked ``shared``."""
     return NETWORKS
-
-
-@pytest.fixture(scope="session")
-def studies() -> Path:
-    """Folder of the study files of the how-to pages."""
-    return STUDIES
 
 
 @pytest.fixture(scope="session")

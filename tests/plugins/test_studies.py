@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,21 @@ ALL = [
     "p1uhs23-export",
     "p1uhs23-import",
 ]
+STUDIES = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "studies"
 pytestmark = pytest.mark.shared
+
+
+@pytest.fixture
+def studies(tmp_path: Path, networks: Path) -> Path:
+    """The study files, and the networks where they look for them, wherever those are."""
+    folder = tmp_path / "main" / "docs" / "how-to" / "studies"
+    folder.mkdir(parents=True)
+    for path in STUDIES.glob("*.toml"):
+        shutil.copyfile(path, folder / path.name)
+    data = tmp_path / "shared" / "data"
+    data.mkdir(parents=True)
+    (data / "networks").symlink_to(networks, target_is_directory=True)
+    return folder
 
 
 def answered(studies: Path, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
