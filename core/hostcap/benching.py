@@ -32,7 +32,6 @@ DoneT = TypeVar("DoneT")
 
 
 class _Prepared(Protocol):
-    operating_point: OperatingPoint
     open_groups: BoolArray
 
 
@@ -41,7 +40,9 @@ class _Planned(Protocol):
 
     solver: Solver
 
-    def prepare(self, job: Job) -> _Prepared: ...
+    def point(self, job: Job) -> OperatingPoint: ...
+
+    def prepare(self, frozen: FrozenNetwork) -> _Prepared: ...
 
     def plan(self, frozen: FrozenNetwork, prepared: _Prepared) -> Plan: ...
 
@@ -154,14 +155,15 @@ def bench(
     progress(f"{feeder}: loading", 0, 0)
     network, loading = _timed("load the feeder", lambda: work_package.source().load(feeder))
     job = work_package.job(network, str(NAMESPACE), progress)
-    prepared, preparing = _timed("prepare the study", lambda: study.prepare(job))
+    point, preparing = _timed("find the operating point", lambda: study.point(job))
     progress(f"{feeder}: freezing", 0, 0)
     frozen_network, freezing = _timed(
         "solve the start and freeze",
-        lambda: job.source.freeze(network, prepared.operating_point, study.solver.settling),
+        lambda: job.source.freeze(network, point, study.solver.settling),
     )
     stages = [loading, preparing, freezing]
     with frozen_network as start:
+        prepared = study.prepare(start)
         if LINEARISE in study.solver.needs:
             stages.append(_timed("read it as arrays", start.linear)[1])
         progress(f"{feeder}: {name}", 0, 0)
@@ -186,7 +188,7 @@ def bench(
 
 def _planned(work_package: WorkPackage) -> _Planned:
     study: Any = work_package.study()
-    if not attrs.has(type(study)) or not all(hasattr(study, name) for name in ("prepare", "plan", "solver")):
+    if not attrs.has(type(study)) or not all(hasattr(study, name) for name in ("point", "prepare", "plan", "solver")):
         raise ConfigError(f"study: {work_package.study_record.name!r} does not say how its states are solved")
     return cast(_Planned, study)
 

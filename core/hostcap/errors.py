@@ -56,6 +56,10 @@ class MissingBasesError(ModelError):
         self.suggested = tuple(suggested)
 
 
+class ProfileError(HostcapError, ValueError):
+    """Readings or a series are missing, or break a rule that no explicit setting says how to handle."""
+
+
 class NotConvergedError(HostcapError, ArithmeticError):
     """The start of a study has no solution, so nothing can be said about the feeder.
 

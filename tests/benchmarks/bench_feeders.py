@@ -85,9 +85,8 @@ def frozen_feeder(feeder: Feeder, networks: Path | None) -> Iterator[FrozenOpenD
 def growth_of(network: Network, *, step_kw: Any, direction: str, power_factor: float) -> Growth:
     """Growth beside every customer's loads."""
     settings = NegativeLoadConfig(direction=Direction(direction), power_factor=power_factor)
-    return customer_growth(
-        network, np.where(network.customers.grows, step_kw, 0.0), NegativeLoad(config=settings).unit()
-    )
+    unit = NegativeLoad(config=settings).unit(settings.direction)
+    return customer_growth(network, np.where(network.customers.grows, step_kw, 0.0), unit)
 
 
 def snapshot_growth(feeder: Feeder, network: Network) -> Growth:

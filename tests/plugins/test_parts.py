@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,21 +111,21 @@ def test_one_kw_of_growth_has_the_sign_of_its_direction_and_kvar_by_the_sign_of_
     direction: Direction, power_factor: float, p_kw: float, q_kvar: float
 ) -> None:
     injection = NegativeLoad(config=NegativeLoadConfig(direction=direction, power_factor=power_factor))
-    unit = injection.unit()
+    unit = injection.unit(direction)
     assert unit.p_kw == p_kw
     assert unit.q_kvar == pytest.approx(q_kvar, rel=1e-12, abs=1e-15)
-    assert (injection.direction, injection.power_factor) == (direction, power_factor)
+    assert (injection.directions, injection.power_factor) == ((direction,), power_factor)
 
 
 def test_growth_of_5_kw_at_power_factor_0_95_exports_5_kw_and_consumes_1_643_kvar(street: Network) -> None:
-    unit = NegativeLoad(config=NegativeLoadConfig(power_factor=0.95)).unit()
+    unit = NegativeLoad(config=NegativeLoadConfig(power_factor=0.95)).unit(Direction.EXPORT)
     growth = customer_growth(street, np.array([0.0, 5.0, 0.0, 0.0]), unit)
     assert growth.p_kw.tolist() == pytest.approx([5.0])
     assert growth.q_kvar.tolist() == pytest.approx([-1.643420526], rel=1e-9)
 
 
 def test_growth_keeps_constant_power_between_0_7_and_2_pu() -> None:
-    law = NegativeLoad().unit().law
+    law = NegativeLoad().unit(Direction.EXPORT).law
     assert (law.vmin_pu, law.vmax_pu, law.vlow_pu) == (0.7, 2.0, 0.5)
 
 
@@ -138,8 +139,7 @@ def test_a_power_factor_outside_0_to_1_is_refused(wrong: float) -> None:
 
 
 def test_uniform_weighs_every_customer_1(street: Network) -> None:
-    point = ZeroLoad().operating_point(street, SCOPE)
-    assert Uniform().weights(street, point).tolist() == [1.0] * 4
+    assert Uniform().weights(SimpleNamespace(network=street)).tolist() == [1.0] * 4
     assert Uniform().scaled is False
 
 
@@ -289,7 +289,7 @@ def test_a_start_time_with_an_offset_is_kept_in_utc(tmp_path: Path, street: Netw
 def test_what_a_study_file_leaves_out_is_as_modelled_export_at_power_factor_1_and_uniform(tmp_path: Path) -> None:
     package = study(tmp_path)
     assert package.make(package.part("initial_state")).name == "as-modelled"
-    unit = package.make(package.part("injection")).unit()
+    unit = package.make(package.part("injection")).unit(Direction.EXPORT)
     assert (unit.p_kw, unit.q_kvar) == (1.0, 0.0)
     assert isinstance(package.make(package.part("allocation")), Uniform)
 

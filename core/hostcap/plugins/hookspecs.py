@@ -109,7 +109,7 @@ def hostcap_initial_states() -> Iterable[InitialStatePlugin[Any]]:
 
             @frozen(kw_only=True)
             class Night:
-                def operating_point(self, network, scope):
+                def operating_point(self, network, scope, profiles):
                     from datetime import UTC, datetime  # what only the work needs is imported by the work
                     from hostcap.operating_point import OperatingPoint
                     base, midnight = network.injectors, datetime(scope.year, 1, 1, tzinfo=UTC)
@@ -141,9 +141,9 @@ def hostcap_injections() -> Iterable[InjectionPlugin[Any]]:
 
             @frozen(kw_only=True)
             class Heater:
-                direction = "import"
+                directions = ("import",)
                 power_factor = 1.0
-                def unit(self):
+                def unit(self, direction, moment):
                     from hostcap.growth import UnitInjection  # numpy stays out of the listing of plugins
                     return UnitInjection(p_kw=-1.0, q_kvar=0.0)
 
@@ -172,8 +172,8 @@ def hostcap_allocations() -> Iterable[AllocationPlugin[Any]]:
             @frozen(kw_only=True)
             class ByLoad:
                 scaled = True
-                def weights(self, network, operating_point):
-                    return operating_point.customer_kw(network).clip(0.0)
+                def weights(self, frozen):
+                    return frozen.operating_point.customer_kw(frozen.network).clip(0.0)
 
             BY_LOAD = AllocationPlugin(name="by-load", summary="As existing load", config=ByLoad, make=lambda c: c)
 

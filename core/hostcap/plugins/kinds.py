@@ -15,6 +15,7 @@ from attrs import field, frozen
 from hostcap.findings import Finding
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from hostcap._arrays import FloatArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hostcap.network import Network
     from hostcap.operating_point import FeederScope, OperatingPoint
     from hostcap.power_flow import FrozenNetwork, Settling, Solver  # noqa: F401 - named in a string below
+    from hostcap.profiles import PowerProfiles, Series, Window
     from hostcap.tables import Chunk, Results, Table
 
 ConfigT = TypeVar("ConfigT")
@@ -122,22 +124,63 @@ class InitialState(Protocol):
         """What tables call it."""
         ...
 
-    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
-        """The point of one feeder."""
+    def operating_point(self, network: Network, scope: FeederScope, profiles: Profiles | None) -> OperatingPoint:
+        """The point of one feeder.
+
+        Args:
+            network: The feeder.
+            scope: Feeder, scenario and year.
+            profiles: The study's profiles; None where it has none.
+        """
         ...
+
+
+class Profiles(Protocol):
+    """Answers what customers do, and what named series say, over time."""
+
+    def customers(self, network: Network, window: Window) -> PowerProfiles:
+        """What every injector does in the intervals of a window.
+
+        Raises:
+            ProfileError: Readings are missing, or break a rule, and no explicit rule says what to do.
+        """
+        ...
+
+    def series(self, network: Network, name: str, window: Window) -> Series:
+        """A named series over a window.
+
+        Raises:
+            ProfileError: There is none of that name, or it does not cover the window.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class Moment:
+    """Where and when growth is asked for.
+
+    Attributes:
+        network: The feeder.
+        instant: End of the interval that the start stands for.
+        profiles: The study's profiles; None where it has none.
+    """
+
+    network: Network
+    instant: datetime
+    profiles: Profiles | None = None
 
 
 class Injection(Protocol):
     """Says what one kW of growth is electrically.
 
     Attributes:
-        direction: ``export`` or ``import``.
+        directions: ``export``, ``import`` or both, each searched by itself.
         power_factor: As written in the allocation table.
     """
 
     @property
-    def direction(self) -> Direction:
-        """``export`` or ``import``."""
+    def directions(self) -> tuple[Direction, ...]:
+        """``export``, ``import`` or both, each searched by itself."""
         ...
 
     @property
@@ -145,7 +188,7 @@ class Injection(Protocol):
         """As written in the allocation table."""
         ...
 
-    def unit(self) -> UnitInjection:
+    def unit(self, direction: Direction, moment: Moment) -> UnitInjection:
         """One kW of growth: kW and kvar into the network, and the voltage law."""
         ...
 
@@ -162,8 +205,13 @@ class Allocation(Protocol):
         """Whether weights follow existing kW."""
         ...
 
-    def weights(self, network: Network, operating_point: OperatingPoint) -> FloatArray:
-        """Weight of each customer, >= 0, shape (customer,); only those that grow are used."""
+    def weights(self, frozen: FrozenNetwork) -> FloatArray:
+        """Weight of each customer, >= 0, shape (customer,); only those that grow are used.
+
+        Args:
+            frozen: The feeder at its solved start: its network, its operating point, and the start's voltages and
+                currents.
+        """
         ...
 
 

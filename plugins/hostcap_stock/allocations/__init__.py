@@ -6,8 +6,7 @@ import numpy as np
 from attrs import frozen
 
 from hostcap._arrays import FloatArray
-from hostcap.network import Network
-from hostcap.operating_point import OperatingPoint
+from hostcap.power_flow import FrozenNetwork
 
 
 @frozen(kw_only=True)
@@ -22,6 +21,6 @@ class Uniform:
     config: UniformConfig = UniformConfig()
     scaled: bool = False
 
-    def weights(self, network: Network, operating_point: OperatingPoint) -> FloatArray:
+    def weights(self, frozen: FrozenNetwork) -> FloatArray:
         """Ones, shape (customer,)."""
-        return np.ones(network.customers.id.size)
+        return np.ones(frozen.network.customers.id.size)

@@ -12,11 +12,11 @@ from attrs import frozen
 from hostcap._arrays import BoolArray, FloatArray, IntArray, sums
 from hostcap.errors import StoppedError
 from hostcap.findings import Finding
-from hostcap.growth import customer_growth
+from hostcap.growth import Direction, customer_growth
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
-from hostcap.plugins.kinds import Allocation, Constraint, InitialState, Injection, Job, Preview
+from hostcap.plugins.kinds import Allocation, Constraint, InitialState, Injection, Job, Moment, Preview, Profiles
 from hostcap.power_flow import FrozenNetwork, Plan, Solver
 from hostcap.search import STATUSES, SearchResult, SearchRules, Status, lock_out_search
 from hostcap.tables import Chunk, findings_table
@@ -56,32 +56,45 @@ class LvHeadroom:
     allocation: Allocation
     constraints: Sequence[Constraint]
     solver: Solver
+    profiles: Profiles | None = None
 
-    def prepare(self, job: Job) -> Prepared:
-        """Operating point, weights, open groups and limits of a feeder; opens no engine."""
-        network = job.network
-        point = self.initial_state.operating_point(network, job.scope)
-        weights = np.where(network.customers.grows, self.allocation.weights(network, point), 0.0)
-        open_groups, idle = _open_groups(network, weights)
+    def limits(self, network: Network) -> LimitSet:
+        """Everything that is watched."""
         limits = [limit for constraint in self.constraints for limit in constraint.limits(network)]
+        return LimitSet(limits, group_count=len(network.groups))
+
+    def point(self, job: Job) -> OperatingPoint:
+        """What the start is frozen at."""
+        return self.initial_state.operating_point(job.network, job.scope, self.profiles)
+
+    def prepare(self, frozen: FrozenNetwork, limits: LimitSet | None = None) -> Prepared:
+        """Weights, open groups and limits of a feeder at its start; ``limits`` where they are at hand."""
+        network = frozen.network
+        weights = np.where(network.customers.grows, self.allocation.weights(frozen), 0.0)
+        open_groups, idle = _open_groups(network, weights)
         return Prepared(
-            operating_point=point,
+            operating_point=frozen.operating_point,
             weights=weights,
             open_groups=open_groups,
             idle=idle,
-            limits=LimitSet(limits, group_count=len(network.groups)),
+            limits=limits or self.limits(network),
         )
 
-    def plan(self, frozen: FrozenNetwork, prepared: Prepared) -> Plan:
-        """The states of this study on a frozen network."""
+    def plan(self, frozen: FrozenNetwork, prepared: Prepared, direction: Direction | None = None) -> Plan:
+        """The states of this study on a frozen network; its first direction unless another is given."""
         step_kw = prepared.weights * self.config.step_kw_per_customer
-        growth = customer_growth(frozen.network, step_kw, self.injection.unit())
+        moment = Moment(network=frozen.network, instant=prepared.operating_point.instant, profiles=self.profiles)
+        growth = customer_growth(
+            frozen.network, step_kw, self.injection.unit(direction or self.injection.directions[0], moment)
+        )
         return self.solver.plan(frozen, growth, prepared.limits)
 
     def check(self, job: Job) -> Preview:
         """Solve the start and the first step, and say how many states a run solves at most."""
-        prepared = self.prepare(job)
-        with job.source.freeze(job.network, prepared.operating_point, self.solver.settling) as frozen:
+        limits = self.limits(job.network)
+        point = self.point(job)
+        with job.source.freeze(job.network, point, self.solver.settling) as frozen:
+            prepared = self.prepare(frozen, limits)
             plan = self.plan(frozen, prepared)
             try:
                 levels = np.stack([np.zeros_like(prepared.idle), prepared.open_groups.astype(np.int32)])
@@ -115,11 +128,14 @@ class LvHeadroom:
         """Search one feeder; yields one chunk with all tables of a headroom run."""
         job.progress("preparing the start", 0, 0)
         clock = Stopwatch()
-        prepared = self.prepare(job)
+        limits = self.limits(job.network)
+        point = self.point(job)
+        direction = self.injection.directions[0]
         clock.lap("prepare")
-        with job.source.freeze(job.network, prepared.operating_point, self.solver.settling) as frozen:
+        with job.source.freeze(job.network, point, self.solver.settling) as frozen:
             clock.lap("start")
-            plan = self.plan(frozen, prepared)
+            prepared = self.prepare(frozen, limits)
+            plan = self.plan(frozen, prepared, direction)
             clock.lap("plan")
             try:
                 result = self._search(job, plan, prepared)
@@ -129,7 +145,7 @@ class LvHeadroom:
             finally:
                 plan.close()
             started = frozen.findings
-        chunk = self._chunk(job, prepared, result, answer, started)
+        chunk = self._chunk(job, direction, prepared, result, answer, started)
         clock.lap("tables")
         yield attrs.evolve(chunk, summary=search_summary(job.network, result, clock.seconds))
 
@@ -155,6 +171,7 @@ class LvHeadroom:
     def _chunk(
         self,
         job: Job,
+        direction: Direction,
         prepared: Prepared,
         result: SearchResult,
         answer: Answer,
@@ -163,7 +180,7 @@ class LvHeadroom:
         labels = Labels(
             work_package_id=job.work_package_id,
             scope=job.scope,
-            direction=self.injection.direction,
+            direction=direction,
             instant=prepared.operating_point.instant,
             mode="lv-headroom",
             initial_state=self.initial_state.name,

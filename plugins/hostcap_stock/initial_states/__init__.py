@@ -11,6 +11,7 @@ from hostcap._arrays import BoolArray, FloatArray, sums
 from hostcap.config import about, non_negative, with_offset
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope, OperatingPoint
+from hostcap.plugins.kinds import Profiles
 
 _START_TIME = about("Instant that the start stands for, UTC; unset for 1 January 00:00 of the scope's year")
 
@@ -59,7 +60,7 @@ class AsModelled:
     config: AsModelledConfig = AsModelledConfig()
     name: str = "as-modelled"
 
-    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
+    def operating_point(self, network: Network, scope: FeederScope, profiles: Profiles | None = None) -> OperatingPoint:
         """The model's snapshot, nominal at 1 pu with its multipliers applied."""
         injectors = network.injectors
         return OperatingPoint(
@@ -79,7 +80,7 @@ class ZeroLoad:
     config: ZeroLoadConfig = ZeroLoadConfig()
     name: str = "zero-load"
 
-    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
+    def operating_point(self, network: Network, scope: FeederScope, profiles: Profiles | None = None) -> OperatingPoint:
         """Zeros."""
         zero = np.zeros(network.injectors.name.size)
         return _written(zero, zero, zero, zero, _instant(self.config.start_time, scope))
@@ -92,7 +93,7 @@ class FixedLoad:
     config: FixedLoadConfig = FixedLoadConfig()
     name: str = "fixed-load"
 
-    def operating_point(self, network: Network, scope: FeederScope) -> OperatingPoint:
+    def operating_point(self, network: Network, scope: FeederScope, profiles: Profiles | None = None) -> OperatingPoint:
         """The given kW and kvar; multipliers and shapes do not act, generating elements are off."""
         consuming, generating = customer_shares(network)
         c = self.config

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from hostcap.config import about
 from hostcap.growth import ConstantPower, Direction, UnitInjection
+from hostcap.plugins.kinds import Moment
 from hostcap_stock.injections._validation import power_factor
 
 
@@ -30,18 +31,18 @@ class NegativeLoad:
     config: NegativeLoadConfig = NegativeLoadConfig()
 
     @property
-    def direction(self) -> Direction:
+    def directions(self) -> tuple[Direction, ...]:
         """``export`` or ``import``."""
-        return self.config.direction
+        return (self.config.direction,)
 
     @property
     def power_factor(self) -> float:
         """As given."""
         return self.config.power_factor
 
-    def unit(self) -> UnitInjection:
+    def unit(self, direction: Direction, moment: Moment | None = None) -> UnitInjection:
         """One kW: Q consumed = sign(pf) x tan(acos|pf|) per kW, for both directions."""
         pf = self.config.power_factor
         q_consumed = math.copysign(math.tan(math.acos(abs(pf))), pf)
-        p_kw = 1.0 if self.direction is Direction.EXPORT else -1.0
+        p_kw = 1.0 if direction is Direction.EXPORT else -1.0
         return UnitInjection(p_kw=p_kw, q_kvar=-q_consumed, law=ConstantPower())

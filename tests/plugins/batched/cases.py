@@ -181,9 +181,8 @@ def frozen(config: dict[str, Any], initial: str) -> Iterator[FrozenOpenDss]:
 def uniform(network: Network, direction: str, *, step_kw: float = 0.1, power_factor: float = 0.95) -> Growth:
     """Every customer grows alike."""
     settings = NegativeLoadConfig(direction=Direction(direction), power_factor=power_factor)
-    return customer_growth(
-        network, np.where(network.customers.grows, step_kw, 0.0), NegativeLoad(config=settings).unit()
-    )
+    unit = NegativeLoad(config=settings).unit(settings.direction)
+    return customer_growth(network, np.where(network.customers.grows, step_kw, 0.0), unit)
 
 
 def all_limits(network: Network) -> LimitSet:
