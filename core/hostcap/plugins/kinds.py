@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 ConfigT = TypeVar("ConfigT")
 ObjectT = TypeVar("ObjectT")
-_KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""What the name of a plugin looks like."""
 
 
 def _kebab(instance: Any, attribute: attrs.Attribute[str], value: str) -> None:
-    if not _KEBAB.fullmatch(value):
+    if not KEBAB.fullmatch(value):
         raise ValueError(f"plugin name {value!r} must be kebab-case, such as 'peak-import'")
 
 

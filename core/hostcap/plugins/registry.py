@@ -26,11 +26,27 @@ NARROW = "HOSTCAP_PLUGINS"
 """Environment variable: entry-point names, comma-separated, that alone are loaded; empty narrows nothing."""
 
 
-def _singular(kind: str) -> str:
+def singular(kind: str) -> str:
+    """One of a kind: ``solver`` of ``solvers``."""
     return kind[:-3] + "y" if kind.endswith("ies") else kind[:-1]
 
 
-_KIND_NAMES: Mapping[str, str] = {name: k.kind for k in KINDS for name in (k.kind, k.table, _singular(k.kind))}
+_KIND_NAMES: Mapping[str, str] = {name: k.kind for k in KINDS for name in (k.kind, k.table, singular(k.kind))}
+
+
+def plural(kind: type[PluginRecord[Any]] | str) -> str:
+    """A kind's own name from any that people use: ``solvers`` from ``solver``, dashes for underscores, or the class.
+
+    Raises:
+        UnknownPluginError: There is no such kind.
+    """
+    if not isinstance(kind, str):
+        return kind.kind
+    found = _KIND_NAMES.get(kind.replace("-", "_"))
+    if found is None:
+        kinds = [k.kind for k in KINDS]
+        raise UnknownPluginError(f"no kind named {kind!r}{suggestion(kind, kinds, 'kinds')}")
+    return found
 
 
 @frozen(kw_only=True)
@@ -140,28 +156,28 @@ class Registry:
             UnknownPluginError: No such kind, or no such plugin; chains the failures of plugins that did not load.
             PluginConflictError: Several plugins offer it.
         """
-        plural = self._plural(kind)
-        found = self._found(plural).get(name, [])
+        kinds = plural(kind)
+        found = self._found(kinds).get(name, [])
         if len(found) > 1:
             places = " and ".join(f"{source.distribution} ({source.label!r})" for source, _ in found)
             raise PluginConflictError(
-                f"{len(found)} plugins offer {_singular(plural)} {name!r}: {places};"
+                f"{len(found)} plugins offer {singular(kinds)} {name!r}: {places};"
                 f" uninstall one, or name the wanted entry points in {NARROW}"
             )
         if not found:
             raise UnknownPluginError(
-                f"no {_singular(plural)} named {name!r}{suggestion(name, self.names(plural), 'installed')}"
+                f"no {singular(kinds)} named {name!r}{suggestion(name, self.names(kinds), 'installed')}"
                 f"{self.failure_note()}"
             ) from self.failure()
         return found[0][1]
 
     def names(self, kind: type[PluginRecord[Any]] | str) -> tuple[str, ...]:
         """Names of the plugins of a kind, sorted."""
-        return tuple(sorted(self._found(self._plural(kind))))
+        return tuple(sorted(self._found(plural(kind))))
 
     def offered(self, kind: type[PluginRecord[Any]] | str) -> tuple[str, ...]:
         """Names of the plugins of a kind, in the order in which their authors list them."""
-        return tuple(self._found(self._plural(kind)))
+        return tuple(self._found(plural(kind)))
 
     def list(self) -> tuple[Listed, ...]:
         """Every plugin, by kind in the order of a study file and by name; then what failed."""
@@ -207,15 +223,6 @@ class Registry:
                 if record.kind == kind:
                     found.setdefault(record.name, []).append((source, record))
         return found
-
-    def _plural(self, kind: type[PluginRecord[Any]] | str) -> str:
-        if not isinstance(kind, str):
-            return kind.kind
-        plural = _KIND_NAMES.get(kind.replace("-", "_"))
-        if plural is None:
-            kinds = [k.kind for k in KINDS]
-            raise UnknownPluginError(f"no kind named {kind!r}{suggestion(kind, kinds, 'kinds')}")
-        return plural
 
 
 def _distribution(point: EntryPoint) -> str:

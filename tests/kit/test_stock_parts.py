@@ -1,0 +1,89 @@
+"""Every stock part passes the kit that strangers' parts pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from hostcap.testing import (
+    AllocationSuite,
+    Case,
+    ConstraintSuite,
+    InitialStateSuite,
+    InjectionSuite,
+    SolverSuite,
+    WriterSuite,
+)
+
+
+class TestNegativeLoad(InjectionSuite):
+    @pytest.fixture(
+        params=[{}, {"direction": "import", "power_factor": -0.95}, {"power_factor": 0.9}],
+        ids=["default", "import", "export"],
+    )
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return Case(
+            module="hostcap_stock.injections.plugin",
+            kind="injection",
+            name="negative-load",
+            settings=request.param,
+            wrong=[{"power_factor": 0.0}, {"power_factor": 1.2}, {"direction": "sideways"}],
+        )
+
+
+class TestUniform(AllocationSuite):
+    @pytest.fixture
+    def case(self) -> Case:
+        return Case(module="hostcap_stock.allocations.plugin", kind="allocation", name="uniform")
+
+
+class TestVoltage(ConstraintSuite):
+    @pytest.fixture(params=[{"lv_min_v": 216.0, "lv_max_v": 253.0}, {"hv_max_pu": 1.06, "lv_min_pu": 0.9}])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return Case(
+            module="hostcap_stock.constraints.plugin",
+            kind="constraint",
+            name="voltage",
+            settings=request.param,
+            wrong=[{"lv_max_v": -1.0}, {"lv_max_v": "high"}],
+        )
+
+
+class TestThermal(ConstraintSuite):
+    @pytest.fixture(params=[{}, {"voltage_level": "lv", "rating_basis": "emergency", "percent_of_rating": 80.0}])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return Case(
+            module="hostcap_stock.constraints.plugin",
+            kind="constraint",
+            name="thermal",
+            settings=request.param,
+            wrong=[{"percent_of_rating": 0.0}, {"voltage_level": "mv"}],
+        )
+
+
+class TestInitialStates(InitialStateSuite):
+    @pytest.fixture(params=["as-modelled", "zero-load", "fixed-load"])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return Case(
+            module="hostcap_stock.initial_states.plugin",
+            kind="initial_state",
+            name=request.param,
+            settings={"load_kw_per_customer": 1.5} if request.param == "fixed-load" else {},
+            wrong=[{"start_time": "yesterday"}],
+        )
+
+
+class TestWriters(WriterSuite):
+    @pytest.fixture(params=["parquet", "csv"])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return Case(module="hostcap_stock.writers.plugin", kind="writer", name=request.param)
+
+
+class TestBatched(SolverSuite):
+    @pytest.fixture
+    def case(self) -> Case:
+        return Case(
+            module="hostcap_stock.batched.plugin",
+            kind="solver",
+            name="batched",
+            wrong=[{"tolerance_pu": 0.0}, {"threads": -1}],
+        )
