@@ -288,7 +288,8 @@ class SolverSuite(PluginSuite):
         finally:
             second.close()
         after = plan.solve(levels, {"extremes"}).extremes.margin
-        assert np.array_equal(before, after, equal_nan=True)
+        # An engine orders its matrix anew when elements come and go: equal to the tolerance, not to the bit.
+        assert after == pytest.approx(before, abs=MEASURED_PU, nan_ok=True)
         assert not np.array_equal(imports, after, equal_nan=True)
 
     def test_levels_are_not_written_to(self, plan: Any, frozen: FrozenNetwork) -> None:

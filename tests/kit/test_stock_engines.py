@@ -1,0 +1,90 @@
+"""Stock network sources, solvers and studies pass the kit that strangers' pass."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostcap.operating_point import FeederScope
+from hostcap.testing import Case, NetworkSuite, SolverSuite, StudySuite, TwoBusSource
+from hostcap_stock.allocations import Uniform
+from hostcap_stock.batched.solver import BatchedSolver
+from hostcap_stock.constraints.thermal import Thermal
+from hostcap_stock.initial_states import AsModelled, ZeroLoad
+from hostcap_stock.injections import NegativeLoad
+from hostcap_stock.opendss.config import OpenDssConfig
+from hostcap_stock.opendss.source import OpenDssSource
+
+
+def demo(folder: Path) -> dict[str, Any]:
+    """Settings of the demo feeder."""
+    return {"master": str(folder / "feeder" / "Master.dss"), "frequency_hz": 50}
+
+
+def frozen_demo(folder: Path) -> Any:
+    """The demo feeder without load, on an engine."""
+    source = OpenDssSource(config=OpenDssConfig(master=folder / "feeder" / "Master.dss", frequency_hz=50.0))
+    network = source.load("demo")
+    return source.freeze(network, ZeroLoad().operating_point(network, FeederScope(feeder="demo", year=2025)))
+
+
+class TestOpenDssNetwork(NetworkSuite):
+    @pytest.fixture
+    def case(self, demo_folder: Path) -> Case:
+        return Case(
+            module="hostcap_stock.opendss.plugin",
+            kind="network",
+            name="opendss",
+            settings=demo(demo_folder),
+            wrong=[{"frequency_hz": -50}, {"unrated": "guess"}, {"master": 3}],
+            feeder="demo",
+        )
+
+
+class TestOpenDssSolver(SolverSuite):
+    steps = 5
+
+    @pytest.fixture
+    def case(self, demo_folder: Path) -> Case:
+        return Case(
+            module="hostcap_stock.opendss.plugin",
+            kind="solver",
+            name="opendss",
+            wrong=[{"tolerance_pu": 0.0}, {"max_iterations": 0}],
+            frozen=partial(frozen_demo, demo_folder),
+        )
+
+
+class TestBatchedOnAnEngine(SolverSuite):
+    @pytest.fixture
+    def case(self, demo_folder: Path) -> Case:
+        return Case(
+            module="hostcap_stock.batched.plugin",
+            kind="solver",
+            name="batched",
+            wrong=[{"max_iterations": 0}],
+            frozen=partial(frozen_demo, demo_folder),
+        )
+
+
+class TestLvHeadroom(StudySuite):
+    @pytest.fixture
+    def case(self) -> Case:
+        return Case(
+            module="hostcap_stock.headroom.plugin",
+            kind="study",
+            name="lv-headroom",
+            settings={"step_kw_per_customer": 0.5, "max_steps": 60},
+            wrong=[{"max_steps": 0}, {"step_kw_per_customer": -1.0}, {"search": "bisection"}],
+            parts={
+                "network": TwoBusSource(),
+                "initial_state": AsModelled(),
+                "injection": NegativeLoad(),
+                "allocation": Uniform(),
+                "constraints": (Thermal(),),
+                "solver": BatchedSolver(),
+            },
+        )
