@@ -1,6 +1,7 @@
 """Write the reference pages that come from the code: ``python docs/generate_reference.py [--check]``.
 
-``tables.md`` comes from the schemas of the tables, ``plugins.md`` from the config classes of hostcap's own plugins.
+``tables.md`` comes from the schemas of the tables, ``plugins.md`` from the config classes of hostcap's own plugins,
+the pages of the hooks from their specifications, protocols and templates.
 With ``--check`` nothing is written, and the exit code is 1 where a page is stale.
 """
 
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from generate_hooks import FOLDER, hook_pages
 
 from hostcap.config.describe import describe
 from hostcap.config.study import Scope
@@ -194,7 +197,8 @@ def plugins_page(registry: Registry) -> str:
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     registry = Registry.from_entry_points()
-    return {REFERENCE / "tables.md": tables_page(), REFERENCE / "plugins.md": plugins_page(registry)}
+    hooks = {REFERENCE / FOLDER / name: text for name, text in hook_pages(own_records(registry), NOTE).items()}
+    return {REFERENCE / "tables.md": tables_page(), REFERENCE / "plugins.md": plugins_page(registry), **hooks}
 
 
 def main() -> int:
@@ -207,6 +211,7 @@ def main() -> int:
         if check:
             sys.stderr.write(f"{path}: is stale; run python docs/generate_reference.py\n")
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(pages()[path], encoding="utf-8")
     return 1 if check and stale else 0
 

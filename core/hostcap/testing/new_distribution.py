@@ -52,20 +52,15 @@ SHAPES: Mapping[str, _Shape] = {
 """By kind; every kind has one."""
 
 
-def new_distribution(name: str, kind: str, folder: Path) -> tuple[Path, ...]:
-    """Write a distribution with one plugin, which installs and passes the kit as it is.
+def texts(name: str, kind: str) -> dict[str, str]:
+    """Files of a new distribution by their path in its folder, ``pyproject.toml`` first.
 
     Args:
         name: Of the plugin and of the distribution, kebab-case.
         kind: Such as ``constraint``.
-        folder: Made by this function.
-
-    Returns:
-        The files: pyproject.toml first.
 
     Raises:
         PluginError: The name is not kebab-case, is no name for a package, or there is no such kind.
-        OutputError: The folder is there already, or cannot be written.
     """
     known = plural(kind)
     package = name.replace("-", "_")
@@ -85,22 +80,41 @@ def new_distribution(name: str, kind: str, folder: Path) -> tuple[Path, ...]:
         "case": shape.case,
         "before": shape.before,
     }
-    texts = {
-        folder / "pyproject.toml": "pyproject.toml",
-        folder / package / "__init__.py": one,
-        folder / "tests" / f"test_{package}.py": "test",
+    templates = {
+        "pyproject.toml": "pyproject.toml",
+        f"{package}/__init__.py": one,
+        f"tests/test_{package}.py": "test",
     }
     if shape.more:
-        texts[folder / package / f"{shape.more}.py"] = f"{one}_more"
+        templates[f"{package}/{shape.more}.py"] = f"{one}_more"
+    return {path: _filled(template, words) for path, template in templates.items()}
+
+
+def new_distribution(name: str, kind: str, folder: Path) -> tuple[Path, ...]:
+    """Write a distribution with one plugin, which installs and passes the kit as it is.
+
+    Args:
+        name: Of the plugin and of the distribution, kebab-case.
+        kind: Such as ``constraint``.
+        folder: Made by this function.
+
+    Returns:
+        The files, ``pyproject.toml`` first.
+
+    Raises:
+        PluginError: As in ``texts``.
+        OutputError: The folder is there already, or cannot be written.
+    """
+    written = {folder / path: text for path, text in texts(name, kind).items()}
     if folder.exists():
         raise OutputError(f"{folder}: is there already; give another folder with --out")
     try:
-        for path, template in texts.items():
+        for path, text in written.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_filled(template, words), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    return tuple(texts)
+    return tuple(written)
 
 
 def _filled(template: str, words: Mapping[str, str]) -> str:
