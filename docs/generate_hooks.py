@@ -39,8 +39,8 @@ def _page(kind: type[PluginRecord[Any]], own: list[PluginRecord[Any]], note: str
     example = texts(name, one)
     made = _made(kind)
     yield from (note, "", f"# Hook {hook}", "", words.splitlines()[0], "")
-    yield f'A study file picks one with `plugin = "..."` in the table `{kind.table}`. The hook is called once and returns'
-    yield f"`{kind.__name__}` records; see [how plugins are found](../../explanation/architecture.md#kinds-of-plugins)."
+    yield f'A study file picks one with `plugin = "..."` in the table `{kind.table}`. The hook is called once and'
+    yield f"returns `{kind.__name__}` records; see [how plugins are found](../../explanation/architecture.md#kinds-of-plugins)."
     yield from ("", "## The record", "")
     yield from _attributes(kind)
     if made is not None:
@@ -48,14 +48,14 @@ def _page(kind: type[PluginRecord[Any]], own: list[PluginRecord[Any]], note: str
         for method in _methods(made):
             yield from _method(method)
     yield from ("## A complete example", "")
-    yield f"`hostcap plugins new {name} --kind {one}` writes this distribution; it installs, and passes the kit, as it is."
+    yield f"`hostcap plugins new {name} --kind {one}` writes this distribution, which installs and passes the kit."
     yield ""
     for path, text in example.items():
         language = "toml" if path.endswith(".toml") else "py"
         yield from (f"`{path}`:", "", f"```{language}", text.rstrip("\n"), "```", "")
     yield from ("## The kit", "")
-    yield f"Inherit `hostcap.testing.{SHAPES[kind.kind].suite}`, as the test above does; `hostcap plugins check {one} NAME`"
-    yield "does the part that needs no pytest. What the suites ask is in [the kit](../testing-kit.md)."
+    yield f"Inherit `hostcap.testing.{SHAPES[kind.kind].suite}`, as the test above does;"
+    yield f"`hostcap plugins check {one} NAME` does the part that needs no pytest. What the suites ask is in [the kit](../testing-kit.md)."
     yield from ("", "## What ships", "")
     for record in own:
         anchor = f"{record.table}-{record.name}"
