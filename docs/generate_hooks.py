@@ -40,7 +40,8 @@ def _page(kind: type[PluginRecord[Any]], own: list[PluginRecord[Any]], note: str
     made = _made(kind)
     yield from (note, "", f"# Hook {hook}", "", words.splitlines()[0], "")
     yield f'A study file picks one with `plugin = "..."` in the table `{kind.table}`. The hook is called once and'
-    yield f"returns `{kind.__name__}` records; see [how plugins are found](../../explanation/architecture.md#kinds-of-plugins)."
+    yield f"returns `{kind.__name__}` records; see"
+    yield "[how plugins are found](../../explanation/architecture.md#kinds-of-plugins)."
     yield from ("", "## The record", "")
     yield from _attributes(kind)
     if made is not None:
@@ -55,7 +56,8 @@ def _page(kind: type[PluginRecord[Any]], own: list[PluginRecord[Any]], note: str
         yield from (f"`{path}`:", "", f"```{language}", text.rstrip("\n"), "```", "")
     yield from ("## The kit", "")
     yield f"Inherit `hostcap.testing.{SHAPES[kind.kind].suite}`, as the test above does;"
-    yield f"`hostcap plugins check {one} NAME` does the part that needs no pytest. What the suites ask is in [the kit](../testing-kit.md)."
+    yield f"`hostcap plugins check {one} NAME` does the part that needs no pytest."
+    yield "What the suites ask is in [the kit](../testing-kit.md)."
     yield from ("", "## What ships", "")
     for record in own:
         anchor = f"{record.table}-{record.name}"
