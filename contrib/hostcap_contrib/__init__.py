@@ -1,1 +1,1 @@
-"""Plugins with an outside dependency or owner; same interfaces, same kit. No resident yet."""
+"""Plugins with an outside dependency or owner; same interfaces, same kit. Each has a README: owner, status, checks."""

@@ -23,7 +23,8 @@ SUITES = {
     and issubclass(suite, PluginSuite)
     and suite is not PluginSuite
 }
-TESTS = "\n".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("test_stock_*.py")))
+WHERE = [*sorted(HERE.glob("test_stock_*.py")), *sorted(HERE.parent.glob("contrib/test_*.py"))]
+TESTS = "\n".join(path.read_text(encoding="utf-8") for path in WHERE)
 
 
 def test_every_hook_is_of_a_kind_and_every_kind_has_one() -> None:
@@ -54,4 +55,4 @@ def _stock() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("kind", "name"), _stock(), ids=lambda value: value)
 def test_every_stock_plugin_runs_the_kit(kind: str, name: str) -> None:
     cases = [block for block in re.split(r"\nclass ", TESTS) if f'kind="{kind}"' in block]
-    assert any(f'"{name}"' in block for block in cases), f"add a test of {kind} {name} to tests/kit"
+    assert any(f'"{name}"' in block for block in cases), f"add a test of {kind} {name} to tests/kit (or tests/contrib)"

@@ -1,0 +1,1 @@
+"""The solver ``power-grid-model``: asymmetric batches on the C++ engine of that name."""
