@@ -18,6 +18,19 @@ class Direction(StrEnum):
     IMPORT = "import"
 
 
+class Directions(StrEnum):
+    """What a study searches: one direction, or both by themselves."""
+
+    EXPORT = "export"
+    IMPORT = "import"
+    BOTH = "both"
+
+    @property
+    def each(self) -> tuple[Direction, ...]:
+        """The directions, in the order of the tables: export first."""
+        return tuple(Direction) if self is Directions.BOTH else (Direction(self.value),)
+
+
 @frozen(kw_only=True)
 class ConstantPower:
     """Constant P and Q between two voltages, the engine's rule outside.

@@ -136,6 +136,23 @@ class InitialState(Protocol):
         ...
 
 
+@runtime_checkable
+class SeveralInstants(InitialState, Protocol):
+    """An initial state that may stand for several instants: a study searches each by itself, and the least answers."""
+
+    def operating_points(
+        self, network: Network, scope: FeederScope, profiles: Profiles | None
+    ) -> Sequence[OperatingPoint]:
+        """The points of one feeder, one or more, their instants rising and none twice.
+
+        Args:
+            network: The feeder.
+            scope: Feeder, scenario and year.
+            profiles: The study's profiles; None where it has none.
+        """
+        ...
+
+
 class Profiles(Protocol):
     """Answers what customers do, and what named series say, over time."""
 
