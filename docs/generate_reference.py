@@ -83,6 +83,7 @@ def tables_page() -> str:
         "- A missing value is null in Parquet, empty in CSV, and `None` or nan in Python.",
         "- Parquet carries type, unit, key and meaning of each column, and the limits applied, in its metadata."
         " CSV carries none of it.",
+        "- A writer keeps all tables, or those that `[[writers]] tables = [...]` names.",
         "- Ids (`work_package_id`, `binding_id`, `violation_id`) are UUIDs as text. They derive from the study and its"
         " input: the same run has the same ids.",
         "",

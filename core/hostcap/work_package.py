@@ -10,11 +10,12 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from hostcap.config import Part, Scope, StudyDocument, canonical, read_study, refused_untrusted
+from hostcap.config import TABLE_NAMES, Part, Scope, StudyDocument, canonical, read_study, refused_untrusted
 from hostcap.errors import ConfigError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import Registry, default_registry
+from hostcap.plugins._nearest import suggestion
 from hostcap.plugins.kinds import (
     ContainableSource,
     Job,
@@ -27,6 +28,7 @@ from hostcap.plugins.kinds import (
     StudyPlugin,
     Writer,
 )
+from hostcap.tables import FINDINGS
 
 NAMESPACE = uuid.UUID("6f0f4f5e-3b0a-5d0e-9a53-2f1f3a2f7d11")
 """Namespace of work package ids; a constant of hostcap."""
@@ -153,6 +155,7 @@ class WorkPackage:
             ConfigError: The solver asks for something that the network cannot give.
         """
         self._check_capabilities()
+        self._check_tables()
         part = self.part("study")
         record = self.study_record
         objects: dict[str, Any] = {}
@@ -185,6 +188,22 @@ class WorkPackage:
                 f"solver: {solver.plugin!r} needs {', '.join(missing)}, which network {network.plugin!r} does not "
                 f"offer; solvers that fit it: {', '.join(fitting) or 'none installed'}"
             )
+
+    def _check_tables(self) -> None:
+        """Refuse to keep tables that the study does not make."""
+        made = dict.fromkeys((*(schema.name for schema in self.study_record.tables), FINDINGS.name))
+        given = self.document.parts.get("writers", ())
+        problems = [
+            f"writers[{place}].{attribute.name}: study {self.study_record.name!r} makes no table {name!r}"
+            f"{suggestion(name, made, 'its tables')}"
+            for place, part in enumerate((given,) if isinstance(given, Part) else given)
+            for attribute in attrs.fields(type(part.config))
+            if attribute.metadata.get(TABLE_NAMES)
+            for name in getattr(part.config, attribute.name) or ()
+            if name not in made
+        ]
+        if problems:
+            raise ConfigError(problems)
 
     def job(
         self,

@@ -168,6 +168,7 @@ class Parts:
                 config=EchoConfig,
                 parts={"network": Takes(required=True), "solver": Takes(default="reader")},
                 make=lambda config, parts: Echo(config, self.asks, self.heard.append),
+                tables=(ANSWER,),
             )
         ]
 
@@ -555,6 +556,43 @@ def test_a_solver_that_asks_for_what_the_network_cannot_give_is_refused_naming_b
     assert not out.exists()
     with pytest.raises(ConfigError, match="'counter' needs numbers"):
         check(package)
+
+
+@pytest.mark.parametrize(
+    ("tables", "messages"),
+    [
+        ('["anser"]', ["writers[0].tables: study 'echo' makes no table 'anser'; did you mean 'answer'? its tables: "]),
+        ('["answer", "x", "finding"]', ["makes no table 'x'; its tables: answer, findings", "mean 'findings'?"]),
+        ("[]", ["writers[0].tables: must not be empty"]),
+        ('["answer", "answer"]', ["writers[0].tables: names 'answer' twice"]),
+        ('"answer"', ["writers[0].tables: expected a list of text"]),
+    ],
+)
+def test_a_writer_that_is_to_keep_unknown_tables_is_refused_before_anything_is_loaded(
+    tables: str, messages: list[str], desk: Desk, out: Path
+) -> None:
+    desk.write(F1="one")
+    more = f'[[writers]]\nplugin = "csv"\ntables = {tables}\n'
+    for attempt in (lambda: run(desk.study("F1", more=more), out=out), lambda: check(desk.study("F1", more=more))):
+        with pytest.raises(ConfigError) as caught:
+            attempt()
+        assert all(message in str(caught.value) for message in messages), str(caught.value)
+    assert not out.exists()
+    assert desk.plugin.heard == []
+
+
+def test_each_writer_keeps_the_tables_that_it_is_told_and_results_hold_all(desk: Desk, out: Path) -> None:
+    desk.write(F1="one", F2="no start")
+    more = '[[writers]]\nplugin = "csv"\ntables = ["answer"]\n[[writers]]\nplugin = "parquet"\ntables = ["findings"]\n'
+    results = run(desk.study("F1", "F2", more=more), out=out)
+    assert files(out) == [
+        "answer/base/F1/2025.csv",
+        "findings/base/F1/2025.parquet",
+        "findings/base/F2/2025.parquet",
+        RUN_FILE,
+    ]
+    assert results.names == ("answer", "findings")
+    assert read_results(out).names == ("findings",)
 
 
 def test_a_solver_that_fits_is_not_refused(desk: Desk) -> None:

@@ -19,7 +19,7 @@ import pytest
 from hostcap import read_results
 from hostcap.errors import OutputError
 from hostcap.tables import Chunk, Column, Table, TableSchema
-from hostcap_stock.writers import CsvWriter, ParquetWriter
+from hostcap_stock.writers import CsvConfig, CsvWriter, ParquetConfig, ParquetWriter
 
 GROUPS = TableSchema(
     name="groups",
@@ -69,6 +69,19 @@ def marked(folder: Path, **more: Any) -> Path:
 
 WRITERS = [(ParquetWriter(), "parquet"), (CsvWriter(), "csv")]
 either = pytest.mark.parametrize(("writer", "ending"), WRITERS, ids=["parquet", "csv"])
+
+
+@pytest.mark.parametrize(
+    ("writer", "ending"),
+    [
+        (ParquetWriter(config=ParquetConfig(tables=("notes",))), "parquet"),
+        (CsvWriter(config=CsvConfig(tables=("notes",))), "csv"),
+    ],
+    ids=["parquet", "csv"],
+)
+def test_chosen_tables_alone_are_kept(writer: Any, ending: str, tmp_path: Path) -> None:
+    writer.write(tmp_path, chunk())
+    assert files(tmp_path) == [f"notes/base/CRE21/2025.{ending}"]
 
 
 # --- where ---------------------------------------------------------------------------------------------------------

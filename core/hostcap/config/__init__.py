@@ -3,6 +3,7 @@
 from hostcap.config.canonical import canonical, unstructure
 from hostcap.config.describe import Row, describe
 from hostcap.config.fields import (
+    TABLE_NAMES,
     about,
     between,
     each,
@@ -24,6 +25,7 @@ from hostcap.config.toml_file import apply_overrides, read_toml
 from hostcap.config.trust import leads_out, refused_untrusted
 
 __all__ = [
+    "TABLE_NAMES",
     "Part",
     "Row",
     "Scope",

@@ -33,6 +33,8 @@ CheckT = TypeVar("CheckT", bound=Callable[..., None])
 DOC, UNIT = "doc", "unit"
 ENGINE_COMMANDS = "engine_commands"
 """Metadata of a field whose value an engine will run."""
+TABLE_NAMES = "table_names"
+"""Metadata of a field that lists tables of the study."""
 SCHEMA = "json_schema"
 """Attribute of a validator that ``in_schema`` sets."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -41,15 +43,19 @@ _DEVICE = r"(?:[cC][oO][nN]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|(?:[cC][oO][m
 _FOLDER_NAME = rf'^(?!{_DEVICE})(?![\s\S]*[/\\:*?"<>|\u0000-\u001f\u007f])(?!\s)[\s\S]*[^\s.]$'
 
 
-def about(doc: str, *, unit: str = "", runs_engine_commands: bool = False) -> Mapping[str, Any]:
+def about(
+    doc: str, *, unit: str = "", runs_engine_commands: bool = False, names_tables: bool = False
+) -> Mapping[str, Any]:
     """Metadata of a config field.
 
     Args:
         doc: What the key means, in a line, for tables and the JSON Schema.
         unit: Its unit, such as ``kW``.
         runs_engine_commands: An engine runs what the key says, so that a study that is not trusted may not give it.
+        names_tables: The key lists tables of the study; names that it does not make are refused before it runs.
     """
-    return {DOC: doc, UNIT: unit} | ({ENGINE_COMMANDS: True} if runs_engine_commands else {})
+    marks = {ENGINE_COMMANDS: runs_engine_commands, TABLE_NAMES: names_tables}
+    return {DOC: doc, UNIT: unit} | {mark: True for mark, given in marks.items() if given}
 
 
 def in_schema(**keywords: Any) -> Callable[[CheckT], CheckT]:

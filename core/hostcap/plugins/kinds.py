@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hostcap.operating_point import FeederScope, OperatingPoint
     from hostcap.power_flow import FrozenNetwork, Settling, Solver  # noqa: F401 - named in a string below
     from hostcap.profiles import PowerProfiles, Series, Window
-    from hostcap.tables import Chunk, Results, Table
+    from hostcap.tables import Chunk, Results, Table, TableSchema
 
 ConfigT = TypeVar("ConfigT")
 ObjectT = TypeVar("ObjectT")
@@ -385,6 +385,7 @@ class StudyPlugin(PluginRecord[ConfigT]):
     Attributes:
         parts: Tables of a study file that the study takes, and how; others are refused.
         make: Builds the study from its config and its parts: objects by table name, ``constraints`` a tuple.
+        tables: Schemas of every table that it may make, for writers that keep a chosen few; ``findings`` is always one.
         summarise: Tables of a run as a person wants to read them after it; None prints nothing.
     """
 
@@ -392,6 +393,7 @@ class StudyPlugin(PluginRecord[ConfigT]):
     table: ClassVar[str] = "study"
     parts: Mapping[str, Takes]
     make: Callable[[ConfigT, Mapping[str, Any]], Study]
+    tables: tuple[TableSchema, ...] = ()
     summarise: Callable[[Results], Sequence[Table]] | None = None
 
 

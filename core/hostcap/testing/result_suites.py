@@ -70,6 +70,13 @@ class StudySuite(PluginSuite):
         for chunk in study.run(job):
             assert FINDINGS.name in [table.name for table in chunk.tables]
 
+    def test_every_table_is_announced(self, case: Case, study: Any, job: Job) -> None:
+        record: Any = case.record
+        announced = {schema.name: schema for schema in (*record.tables, FINDINGS)}
+        for chunk in study.run(job):
+            for table in chunk.tables:
+                assert announced.get(table.name) == table.schema, f"StudyPlugin.tables lacks the schema of {table.name}"
+
     def test_columns_have_words(self, study: Any, job: Job) -> None:
         for chunk in study.run(job):
             for table in chunk.tables:

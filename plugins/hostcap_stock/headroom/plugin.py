@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hostcap.plugins import StudyPlugin, hookimpl
 from hostcap.plugins.kinds import Takes
 from hostcap_stock.headroom.config import LvHeadroomConfig
+from hostcap_stock.headroom.schemas import (
+    BINDING_CONSTRAINTS,
+    CONSTRAINT_VIOLATIONS,
+    CUSTOMER_ALLOCATIONS,
+    LV_GROUP_HOSTING_CAPACITY,
+)
 
 if TYPE_CHECKING:
     from hostcap.plugins.kinds import Study
@@ -39,6 +45,7 @@ LV_HEADROOM = StudyPlugin(
         "solver": Takes(default="batched"),
     },
     make=_lv,
+    tables=(LV_GROUP_HOSTING_CAPACITY, CUSTOMER_ALLOCATIONS, CONSTRAINT_VIOLATIONS, BINDING_CONSTRAINTS),
     summarise=_summarise,
 )
 

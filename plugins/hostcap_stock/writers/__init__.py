@@ -7,20 +7,27 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
+from hostcap.config import about, not_empty, unique
 from hostcap.errors import OutputError
 from hostcap.tables import Chunk, Table
+
+_TABLES = about("Tables to keep; unset keeps all that the study makes", names_tables=True)
 
 
 @frozen(kw_only=True)
 class ParquetConfig:
-    """One Parquet file a table, scenario, feeder and year; there is nothing to set."""
+    """One Parquet file a table, scenario, feeder and year."""
+
+    tables: tuple[str, ...] | None = field(default=None, validator=[not_empty, unique], metadata=_TABLES)
 
 
 @frozen(kw_only=True)
 class CsvConfig:
-    """One CSV file a table, scenario, feeder and year; there is nothing to set."""
+    """One CSV file a table, scenario, feeder and year."""
+
+    tables: tuple[str, ...] | None = field(default=None, validator=[not_empty, unique], metadata=_TABLES)
 
 
 def _parquet(table: Table, path: Path) -> None:
@@ -40,11 +47,15 @@ def chunk_path(folder: Path, table: Table, chunk: Chunk, ending: str) -> Path:
     return folder / table.name / chunk.scenario / chunk.feeder / f"{chunk.year}.{ending}"
 
 
-def _write_whole(folder: Path, chunk: Chunk, ending: str, write: Callable[[Table, Path], None]) -> None:
-    """Write every table beside its place, then move all there: a chunk appears whole or not at all."""
+def _write_whole(
+    folder: Path, chunk: Chunk, tables: tuple[str, ...] | None, ending: str, write: Callable[[Table, Path], None]
+) -> None:
+    """Write every chosen table beside its place, then move all there: a chunk appears whole or not at all."""
     moves: list[tuple[Path, Path]] = []
     try:
         for table in chunk.tables:
+            if tables is not None and table.name not in tables:
+                continue
             final = chunk_path(folder, table, chunk, ending)
             final.parent.mkdir(parents=True, exist_ok=True)
             beside = final.with_name(f".{final.name}.{os.getpid()}.part")
@@ -82,7 +93,7 @@ class ParquetWriter:
 
     def write(self, folder: Path, chunk: Chunk) -> None:
         """Write one chunk, whole or not at all."""
-        _write_whole(folder, chunk, "parquet", _parquet)
+        _write_whole(folder, chunk, self.config.tables, "parquet", _parquet)
 
 
 @frozen(kw_only=True)
@@ -93,4 +104,4 @@ class CsvWriter:
 
     def write(self, folder: Path, chunk: Chunk) -> None:
         """Write one chunk, whole or not at all."""
-        _write_whole(folder, chunk, "csv", _csv)
+        _write_whole(folder, chunk, self.config.tables, "csv", _csv)
