@@ -68,6 +68,7 @@ def _made(kind: type[PluginRecord[Any]]) -> type | None:
     """The protocol of what the plugins of a kind make, by its name."""
     found: dict[str, Any] = {
         "networks": kinds.NetworkSource,
+        "profiles": kinds.Profiles,
         "studies": kinds.Study,
         "initial_states": kinds.InitialState,
         "injections": kinds.Injection,

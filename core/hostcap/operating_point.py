@@ -7,6 +7,7 @@ from datetime import datetime
 from attrs import field, frozen
 
 from hostcap._arrays import FloatArray, floats, sums
+from hostcap.findings import Finding
 from hostcap.network import Network, _ByContent
 
 
@@ -20,6 +21,7 @@ class OperatingPoint(_ByContent):
         load_kw, generation_kw: >= 0 in their natural direction, shape (injector,).
         load_kvar, generation_kvar: Positive consumes, negative supplies, for both.
         comparable: Existing kW differ between customers; weights may be made from them.
+        findings: What was noticed on the way to it, such as readings that an explicit rule filled.
     """
 
     instant: datetime
@@ -29,6 +31,7 @@ class OperatingPoint(_ByContent):
     generation_kw: FloatArray = field(converter=floats)
     generation_kvar: FloatArray = field(converter=floats)
     comparable: bool = True
+    findings: tuple[Finding, ...] = ()
 
     @property
     def p_kw(self) -> FloatArray:

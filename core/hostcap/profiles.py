@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -16,6 +16,9 @@ from hostcap.network import _ByContent
 
 InstantArray = NDArray[np.datetime64]
 """Ends of intervals, UTC, ``datetime64[us]``, rising."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US = 86_400_000_000
 
 
 def _aware(instance: Any, attribute: attrs.Attribute[datetime], value: datetime) -> None:
@@ -42,6 +45,38 @@ class Window:
     def of_instant(cls, instant: datetime, interval: timedelta = timedelta(microseconds=1)) -> Window:
         """The window that holds one instant alone."""
         return cls(start=instant - interval, end=instant)
+
+    def instants(self, interval_minutes: float) -> InstantArray:
+        """Ends of the intervals of a length that end in the window; intervals are counted from midnight UTC.
+
+        Raises:
+            ValueError: The length does not divide a day, so that its intervals do not begin anew with each day.
+        """
+        step = interval_us(interval_minutes)
+        first, last = as_us(self.start) // step + 1, as_us(self.end) // step
+        return (np.arange(first, last + 1, dtype=np.int64) * step).astype("datetime64[us]")
+
+
+def interval_us(interval_minutes: float) -> int:
+    """Length of an interval in microseconds.
+
+    Raises:
+        ValueError: It does not divide a day.
+    """
+    step = round(interval_minutes * 60e6)
+    if step <= 0 or _DAY_US % step:
+        raise ValueError(f"must divide a day, such as 5, 15, 30 or 60 minutes, got {interval_minutes:g}")
+    return step
+
+
+def as_us(instant: datetime) -> int:
+    """Microseconds since 1970 UTC of an aware time, exactly."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def as_datetime(instant: np.datetime64) -> datetime:
+    """An aware time, UTC, of an entry of an ``InstantArray``."""
+    return _EPOCH + timedelta(microseconds=int(instant.astype("datetime64[us]").astype(np.int64)))
 
 
 @frozen(kw_only=True, eq=False)

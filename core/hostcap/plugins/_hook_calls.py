@@ -14,6 +14,7 @@ from hostcap.plugins.kinds import (
     InjectionPlugin,
     NetworkPlugin,
     PluginRecord,
+    ProfilesPlugin,
     SolverPlugin,
     StudyPlugin,
     WriterPlugin,
@@ -23,6 +24,12 @@ from hostcap.plugins.kinds import (
 def networks(manager: PluginManager) -> list[Iterable[NetworkPlugin[Any]]]:
     """Call ``hostcap_networks``."""
     offers: list[Iterable[NetworkPlugin[Any]]] = manager.hook.hostcap_networks()
+    return offers
+
+
+def profiles(manager: PluginManager) -> list[Iterable[ProfilesPlugin[Any]]]:
+    """Call ``hostcap_profiles``."""
+    offers: list[Iterable[ProfilesPlugin[Any]]] = manager.hook.hostcap_profiles()
     return offers
 
 
@@ -70,6 +77,7 @@ def writers(manager: PluginManager) -> list[Iterable[WriterPlugin[Any]]]:
 
 CALLS: Mapping[type[PluginRecord[Any]], Callable[[PluginManager], Iterable[Iterable[PluginRecord[Any]]]]] = {
     NetworkPlugin: networks,
+    ProfilesPlugin: profiles,
     StudyPlugin: studies,
     InitialStatePlugin: initial_states,
     InjectionPlugin: injections,

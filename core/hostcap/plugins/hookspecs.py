@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         InitialStatePlugin,
         InjectionPlugin,
         NetworkPlugin,
+        ProfilesPlugin,
         SolverPlugin,
         StudyPlugin,
         WriterPlugin,
@@ -60,6 +61,34 @@ def hostcap_networks() -> Iterable[NetworkPlugin[Any]]:
             @hookimpl
             def hostcap_networks():
                 return [JSON]
+    """
+    return ()
+
+
+@hookspec
+def hostcap_profiles() -> Iterable[ProfilesPlugin[Any]]:
+    """Offer profiles, which say what customers do, and what named series are, over time.
+
+    Returns:
+        One ``ProfilesPlugin`` for each.
+
+    Example:
+        ::
+
+            from attrs import frozen
+            from hostcap.plugins import ProfilesPlugin, hookimpl
+
+            @frozen(kw_only=True)
+            class MeterStore:
+                def customers(self, network, window): ...
+                def series(self, network, name, window): ...
+
+            STORE = ProfilesPlugin(name="meter-store", summary="Readings of the store", config=MeterStore,
+                                   make=lambda config: config)
+
+            @hookimpl
+            def hostcap_profiles():
+                return [STORE]
     """
     return ()
 

@@ -318,6 +318,14 @@ class NetworkPlugin(_SimplePlugin[ConfigT, "NetworkSource"]):
 
 
 @frozen(kw_only=True)
+class ProfilesPlugin(_SimplePlugin[ConfigT, "Profiles"]):
+    """Offers profiles: what customers do, and what named series say, over time."""
+
+    kind: ClassVar[str] = "profiles"
+    table: ClassVar[str] = "profiles"
+
+
+@frozen(kw_only=True)
 class InitialStatePlugin(_SimplePlugin[ConfigT, "InitialState"]):
     """Offers an initial state."""
 
@@ -399,6 +407,7 @@ class StudyPlugin(PluginRecord[ConfigT]):
 
 KINDS: tuple[type[PluginRecord[Any]], ...] = (
     NetworkPlugin,
+    ProfilesPlugin,
     StudyPlugin,
     InitialStatePlugin,
     InjectionPlugin,

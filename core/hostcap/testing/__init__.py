@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hostcap.testing.networks import SmallNetwork, street
     from hostcap.testing.part_suites import AllocationSuite, ConstraintSuite, InitialStateSuite, InjectionSuite
     from hostcap.testing.plugin_suite import PluginSuite
+    from hostcap.testing.profiles_suite import ProfilesSuite
     from hostcap.testing.result_suites import StudySuite, WriterSuite
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "NetworkSuite",
     "PluginSuite",
     "Problem",
+    "ProfilesSuite",
     "SmallNetwork",
     "SolverSuite",
     "StudySuite",
@@ -51,7 +53,7 @@ __all__ = [
     "two_bus",
     "two_bus_voltage_v",
 ]
-_SUITES = ("plugin_suite", "part_suites", "engine_suites", "result_suites")
+_SUITES = ("plugin_suite", "part_suites", "engine_suites", "profiles_suite", "result_suites")
 _ROOMS = {
     "AllocationSuite": "part_suites",
     "Case": "case",
@@ -61,6 +63,7 @@ _ROOMS = {
     "NetworkSuite": "engine_suites",
     "PluginSuite": "plugin_suite",
     "Problem": "checking",
+    "ProfilesSuite": "profiles_suite",
     "SmallNetwork": "networks",
     "SolverSuite": "engine_suites",
     "StudySuite": "result_suites",

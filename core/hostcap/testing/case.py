@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from hostcap.config import structure
 from hostcap.network import Network
 from hostcap.plugins import PluginRecord, Registry
 from hostcap.power_flow import FrozenNetwork
+from hostcap.profiles import Window
 from hostcap.testing.networks import street
 
 
@@ -32,6 +34,8 @@ class Case:
         feeder: Name of the feeder that a network source is asked for.
         frozen: Makes a frozen feeder, for parts that need the solved start; the kit makes one from arrays where None.
         parts: Objects by table name, which a study is made with.
+        window: What profiles are asked for.
+        series: Name of a series that profiles have; empty where they have none.
         expected_failures: Names of tests that must fail, each with its reason; one that passes is an error.
     """
 
@@ -45,6 +49,8 @@ class Case:
     feeder: str = "feeder"
     frozen: Callable[[], FrozenNetwork] | None = None
     parts: Mapping[str, Any] = field(factory=dict)
+    window: Window = Window(start=datetime(2025, 1, 6, tzinfo=UTC), end=datetime(2025, 1, 7, tzinfo=UTC))
+    series: str = ""
     expected_failures: Mapping[str, str] = field(factory=dict)
 
     @cached_property

@@ -41,6 +41,9 @@ PARTS = {"network": TwoBusSource(), "initial_state": AsModelled(), "solver": Bat
 """
 SHAPES: Mapping[str, _Shape] = {
     "networks": _Shape(suite="NetworkSuite", case='settings={"load_kw": 2.0}, wrong=[{"load_kw": -1.0}]'),
+    "profiles": _Shape(
+        suite="ProfilesSuite", case='settings={"evening_kw": 2.0}, series="evening", wrong=[{"evening_kw": -1.0}]'
+    ),
     "studies": _Shape(suite="StudySuite", case="parts=PARTS", more="study", before=_STUDY_PARTS),
     "initial_states": _Shape(suite="InitialStateSuite", case='wrong=[{"load_factor": -1.0}]'),
     "injections": _Shape(suite="InjectionSuite", case='wrong=[{"power_factor": 0.0}]'),

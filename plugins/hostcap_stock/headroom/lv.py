@@ -104,7 +104,7 @@ class LvHeadroom:
                 start = plan.solve(levels[:1], want={"violations"}).violations
             finally:
                 plan.close()
-            found = [*job.network.findings, *frozen.findings]
+            found = [*job.network.findings, *point.findings, *frozen.findings]
         if start is not None:
             found += start_findings(prepared.limits, start)
         network, customers, most = job.network, job.network.customers, self.config.max_steps + 1
@@ -198,7 +198,7 @@ class LvHeadroom:
             result=result,
             answer=answer,
         )
-        noted = [*job.network.findings, *started]
+        noted = [*job.network.findings, *prepared.operating_point.findings, *started]
         noted += answer_findings(job.network, prepared.limits, result, answer)
         findings = findings_table(
             noted,

@@ -38,6 +38,7 @@ LV_HEADROOM = StudyPlugin(
     config=LvHeadroomConfig,
     parts={
         "network": Takes(required=True),
+        "profiles": Takes(),
         "initial_state": Takes(default="as-modelled"),
         "injection": Takes(default="negative-load"),
         "allocation": Takes(default="uniform"),
