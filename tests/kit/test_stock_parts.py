@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+import numpy as np
 import pytest
 
 from hostcap.testing import (
@@ -12,6 +14,7 @@ from hostcap.testing import (
     InjectionSuite,
     SolverSuite,
     WriterSuite,
+    street,
 )
 
 
@@ -34,6 +37,31 @@ class TestUniform(AllocationSuite):
     @pytest.fixture
     def case(self) -> Case:
         return Case(module="hostcap_stock.allocations.plugin", kind="allocation", name="uniform")
+
+
+class TestWeighted(AllocationSuite):
+    @pytest.fixture(
+        params=[
+            {"scope": "feeder-wide", "basis": "existing-import"},
+            {"scope": "within-group", "basis": "existing-export"},
+            {"scope": "within-group", "column": "panels_kw"},
+        ],
+        ids=["import", "export", "column"],
+    )
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        network = street()
+        # Twice the generation, so that c4 exports at the start.
+        injectors = attrs.evolve(network.injectors, generation_kw=network.injectors.generation_kw * 2.0)
+        columns = {"panels_kw": np.array([3.0, 0.0, 5.0, 6.0, np.nan])}
+        customers = attrs.evolve(network.customers, columns=columns)
+        return Case(
+            module="hostcap_stock.allocations.plugin",
+            kind="allocation",
+            name="weighted",
+            settings=request.param,
+            network=attrs.evolve(network, injectors=injectors, customers=customers),
+            wrong=[{"scope": "everywhere"}, {"basis": "existing"}, {"basis": "existing-export", "column": "panels_kw"}],
+        )
 
 
 class TestVoltage(ConstraintSuite):

@@ -84,16 +84,18 @@ def watch(master, *, lv, hv, lv_unit="v", thermal_percent=100.0, rating_basis="n
     return d, live, group, [(group.get(row[1]), *row[2:]) for row in rows if row[0] in live and row[2][2]]
 
 
-def feeder(master, *, direction, step_kw, power_factor=1.0, tolerance_pu=1e-6, max_iterations=100, **study):
+def feeder(
+    master, *, direction, step_kw, power_factor=1.0, tolerance_pu=1e-6, max_iterations=100, weights=None, **study
+):
     """All groups, the group of each growing load, the solver: levels to worst violation by owner (None: the feeder)."""
     d, live, group, rows = watch(master, **study)
-    c, loads, growing, kw = d.CktElement, d.Loads, {}, -step_kw if direction == "export" else step_kw
+    c, loads, growing, share, kw = d.CktElement, d.Loads, {}, {}, -step_kw if direction == "export" else step_kw
     kvar = math.copysign(step_kw * math.tan(math.acos(abs(power_factor))), power_factor)
     for name in loads.AllNames():
         loads.Name(name)
         bus, conn = c.BusNames()[0], "delta" if loads.IsDelta() else "wye"
         if (g := group.get(bus.split(".")[0].lower())) and c.Enabled() and all(r in live for r in c.NodeRef() if r):
-            growing[loads.Count() + 1] = g
+            growing[loads.Count() + 1], share[loads.Count() + 1] = g, 1.0 if weights is None else weights.get(name, 0.0)
             d.Text.Command(f"new load.oracle_{name} bus1={bus} phases={loads.Phases()} conn={conn} kv={loads.kV()}")
             d.Text.Command("~ kw=0 kvar=0 model=1 vminpu=0.7 vmaxpu=2 vlowpu=0.5 status=fixed")
     d.Commands(["solve", "set maxiterations=1"])
@@ -105,8 +107,8 @@ def feeder(master, *, direction, step_kw, power_factor=1.0, tolerance_pu=1e-6, m
     def solve(levels):
         for i, g in growing.items():
             loads.Idx(i)
-            loads.kW(levels[g] * kw)
-            loads.kvar(levels[g] * kvar)
+            loads.kW(levels[g] * kw * share[i])
+            loads.kvar(levels[g] * kvar * share[i])
         v[:] = start  # v is the engine's own memory
         steps = ((v.copy(), d.Solution.Solve()) for _ in range(max_iterations))
         if not any(np.max(np.abs(v - old)[alive] / nominal) <= tolerance_pu for old, _ in steps):
@@ -121,15 +123,17 @@ def feeder(master, *, direction, step_kw, power_factor=1.0, tolerance_pu=1e-6, m
             worst[owner] = min(worst.get(owner, found), found)
         return {owner: found[2:] for owner, found in worst.items()}
 
-    return sorted(set(group.values())), list(growing.values()), solve
+    return sorted(set(group.values())), list(growing.values()), {growing[i] for i in growing if share[i] > 0}, solve
 
 
 def oracle(master, *, max_steps, stop_on_hv_violation=True, lock_group_on_violation=True, **study):
     """Level, status, binding, customers and later breach of each group (section 5, steps 1-3)."""
-    groups, growing, solve = feeder(master, **study)
+    groups, growing, able, solve = feeder(master, **study)
     out = {g: {"customers": growing.count(g), "binding": None, "breached_after_lock_at": None} for g in groups}
     for g, r in out.items():
-        r["level"], r["status"] = (max_steps, "unconstrained") if g in growing else (0, "no_customers")
+        r["level"], r["status"] = 0, "no_growth" if g in growing else "no_customers"
+        if g in able:
+            r["level"], r["status"] = max_steps, "unconstrained"
     for s in range(max_steps + 1):
         worst = solve({g: min(s, r["level"]) if lock_group_on_violation else s for g, r in out.items()})
         hv = worst and stop_on_hv_violation and worst.get(None)
@@ -138,7 +142,7 @@ def oracle(master, *, max_steps, stop_on_hv_violation=True, lock_group_on_violat
             if r["status"] == "unconstrained" and (worst is None or own or hv):
                 r["level"], r["binding"], bound = max(s - 1, 0), own or hv, "bound" if s else "bound_at_start"
                 r["status"] = "diverged" if worst is None else bound if own else "stopped_by_hv"
-            elif own and g in growing and lock_group_on_violation:
+            elif own and g in able and lock_group_on_violation:
                 r["breached_after_lock_at"] = r["breached_after_lock_at"] or s
         if worst is None or hv or all(r["status"] != "unconstrained" for r in out.values()):
             break

@@ -44,8 +44,15 @@ class Case:
         names = [a.name for a in self.__attrs_attrs__ if a.name != "master"]
         return {name: getattr(self, name) for name in names}
 
-    def work_package(self, *, solver: Mapping[str, Any] | None = None, **study: Any) -> WorkPackage:
-        """The same study for the product."""
+    def work_package(
+        self,
+        *,
+        solver: Mapping[str, Any] | None = None,
+        network: Mapping[str, Any] | None = None,
+        parts: Mapping[str, Any] | None = None,
+        **study: Any,
+    ) -> WorkPackage:
+        """The same study for the product; further keys of solver and network, and further parts."""
         voltage: dict[str, Any] = {"plugin": "voltage"}
         for level, unit, limits in (("lv", self.lv_unit, self.lv), ("hv", "pu", self.hv)):
             for side, value in zip(("min", "max"), limits, strict=True):
@@ -56,11 +63,12 @@ class Case:
             "percent_of_rating": self.thermal_percent,
             "rating_basis": self.rating_basis,
         }
-        network: dict[str, Any] = {
+        model: dict[str, Any] = {
             "plugin": "opendss",
             "master": str(self.master),
             "frequency_hz": self.frequency_hz,
             "voltage_bases_kv": list(self.voltage_bases_kv or ()),
+            **(network or {}),
         }
         initial: dict[str, Any] = {"plugin": self.initial}
         if self.initial == "fixed-load":
@@ -68,7 +76,7 @@ class Case:
         data = {
             "name": "case",
             "scope": {"feeders": [study.pop("feeder", "f")], "year": 2025},
-            "network": network,
+            "network": model,
             "study": {
                 "plugin": "lv-headroom",
                 "step_kw_per_customer": self.step_kw,
@@ -81,6 +89,7 @@ class Case:
             "injection": {"direction": self.direction, "power_factor": self.power_factor},
             "constraints": [voltage, thermal],
             "solver": {"plugin": "opendss", "tolerance_pu": self.tolerance_pu, **(solver or {})},
+            **(parts or {}),
         }
         return WorkPackage(document=structure_study(data, self.master.parent, default_registry()))
 

@@ -22,6 +22,7 @@ ALL = [
     "eu-lv-export",
     "p1uhs23-export",
     "p1uhs23-import",
+    "p1uhs23-import-weighted",
 ]
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "studies"
 pytestmark = pytest.mark.shared
@@ -97,6 +98,29 @@ def test_on_a_split_phase_feeder_some_groups_are_over_a_limit_at_the_start(name:
     assert 5 <= len(at_start) <= 10
     assert all(g["headroom_kw_per_customer"] == 0.0 for g in at_start)
     assert {row["iteration"] for row in binding} >= {0}
+
+
+def test_on_a_split_phase_feeder_weighted_import_follows_what_customers_draw(studies: Path) -> None:
+    package = WorkPackage.read(studies / "p1uhs23-import-weighted.toml")
+    results = run(package)
+    rows = list(results["customer_allocations"].rows())
+    largest: dict[str, float] = {}
+    for row in rows:
+        group = row["capacity_group_head_id"]
+        largest[group] = max(largest.get(group, 0.0), row["initial_kw"])
+    for row in rows:
+        of_largest = row["initial_kw"] / largest[row["capacity_group_head_id"]]
+        assert row["scaling_factor"] == pytest.approx(of_largest, rel=1e-9)
+    groups = list(results["lv_group_hosting_capacity"].rows())
+    assert Counter(g["status"] for g in groups).keys() == {"bound", "bound_at_start", "stopped_by_hv"}
+    assert all(g["addition_kw_scaling_applied"] for g in groups)
+    # The other solver, step by step, gives the same levels.
+    audit = WorkPackage.read(
+        studies / "p1uhs23-import-weighted.toml", overrides=["solver.plugin=opendss", "study.search=linear"]
+    )
+    step_by_step = run(audit)["lv_group_hosting_capacity"]
+    for column in ("headroom_kw_per_customer", "total_kw_added", "status"):
+        assert results["lv_group_hosting_capacity"][column].tolist() == step_by_step[column].tolist()
 
 
 def test_on_the_european_feeder_without_line_ratings_voltage_binds(studies: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hostcap.plugins import AllocationPlugin, hookimpl
-from hostcap_stock.allocations import Uniform, UniformConfig
+from hostcap_stock.allocations import Uniform, UniformConfig, Weighted, WeightedConfig
 
 UNIFORM = AllocationPlugin(
     name="uniform",
@@ -14,9 +14,15 @@ UNIFORM = AllocationPlugin(
     config=UniformConfig,
     make=lambda config: Uniform(config=config),
 )
+WEIGHTED = AllocationPlugin(
+    name="weighted",
+    summary="Growth in proportion to existing export or import, or to a column of the customer table",
+    config=WeightedConfig,
+    make=lambda config: Weighted(config=config),
+)
 
 
 @hookimpl
 def hostcap_allocations() -> Iterable[AllocationPlugin[Any]]:
     """The allocations."""
-    return [UNIFORM]
+    return [UNIFORM, WEIGHTED]

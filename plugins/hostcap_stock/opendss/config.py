@@ -31,7 +31,9 @@ class OpenDssConfig:
     )
     customers: Path | None = field(
         default=None,
-        metadata=about("CSV with columns `customer`, `element` and any further ones; joins elements into customers"),
+        metadata=about(
+            "CSV or Parquet with columns `customer`, `element` and any further ones; joins elements into customers"
+        ),
     )
     neutral_nodes: tuple[int, ...] = field(
         default=(),

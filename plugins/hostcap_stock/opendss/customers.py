@@ -28,21 +28,14 @@ class CustomerTable:
 
 
 def read_customer_table(path: Path) -> CustomerTable:
-    """Read ``customers = "file.csv"``: columns ``customer``, ``element``, and any further ones.
+    """Read ``customers = "file.csv"`` (or ``.parquet``): columns ``customer``, ``element``, and any further ones.
 
     Raises:
         ModelError: The file cannot be read, a column is missing, an element is listed twice, or the rows of one
             customer say different things in a further column.
     """
     where = f"network.customers: {path}"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, header = list(reader), list(reader.fieldnames or [])
-    except FileNotFoundError:
-        raise ModelError(f"{where}: no such file; give a CSV with columns customer, element") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ModelError(f"{where}: cannot be read as UTF-8 CSV: {error}") from error
+    header, rows = (_parquet if path.suffix.lower() in (".parquet", ".pq") else _csv)(path, where)
     missing = [name for name in ("customer", "element") if name not in header]
     if missing:
         raise ModelError(f"{where}: column {missing[0]!r} is missing; found {', '.join(header) or 'nothing'}")
@@ -51,21 +44,60 @@ def read_customer_table(path: Path) -> CustomerTable:
     elements: dict[str, list[str]] = defaultdict(list)
     columns: dict[str, dict[str, str]] = {name: {} for name in header if name not in ("customer", "element")}
     owner: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise ModelError(f"{where}: line {number}: has {len(row)} cells where the header has {len(header)}")
+    for number, row in rows:
         customer, element = row["customer"].strip(), row["element"].strip().lower().removeprefix("load.")
         if not customer or not element:
-            raise ModelError(f"{where}: line {number}: customer and element must not be empty")
+            raise ModelError(f"{where}: {number}: customer and element must not be empty")
         if element in owner:
-            raise ModelError(f"{where}: line {number}: element {element!r} already belongs to {owner[element]!r}")
+            raise ModelError(f"{where}: {number}: element {element!r} already belongs to {owner[element]!r}")
         owner[element] = customer
         elements[customer].append(element)
         for name, values in columns.items():
             text = row[name].strip()
             if text and values.setdefault(customer, text) != text:
-                raise ModelError(f"{where}: line {number}: {name} of {customer!r} is {text}, was {values[customer]}")
+                raise ModelError(f"{where}: {number}: {name} of {customer!r} is {text}, was {values[customer]}")
     return CustomerTable(path=path, elements={k: tuple(v) for k, v in elements.items()}, columns=columns)
+
+
+_Rows = list[tuple[str, dict[str, str]]]
+"""Place of each row in its file, for messages, and its cells."""
+
+
+def _csv(path: Path, where: str) -> tuple[list[str], _Rows]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            listed, header = list(reader), list(reader.fieldnames or [])
+    except FileNotFoundError:
+        raise _absent(where) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ModelError(f"{where}: cannot be read as UTF-8 CSV: {error}") from error
+    for number, row in enumerate(listed, start=2):
+        if None in row or None in row.values():
+            raise ModelError(f"{where}: line {number}: has {len(row)} cells where the header has {len(header)}")
+    return header, [(f"line {number}", row) for number, row in enumerate(listed, start=2)]
+
+
+def _parquet(path: Path, where: str) -> tuple[list[str], _Rows]:
+    """Cells as a CSV would have them: null is empty."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file:
+            table = pq.read_table(file)
+    except FileNotFoundError:
+        raise _absent(where) from None
+    except (OSError, pa.ArrowException) as error:
+        raise ModelError(f"{where}: cannot be read as Parquet: {error}") from error
+    names = list(table.column_names)
+    columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
+    rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return names, [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _absent(where: str) -> ModelError:
+    return ModelError(f"{where}: no such file; give a CSV or Parquet file with columns customer, element")
 
 
 def _column(values: Mapping[str, str], ids: Sequence[str]) -> np.ndarray[Any, Any]:
