@@ -8,7 +8,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray, NameArray, bools, floats, ints, names, sums
-from hostcap.network import Network, _ByContent
+from hostcap.network import SQRT3, Network, _ByContent
 
 
 class Direction(StrEnum):
@@ -66,7 +66,7 @@ class Growth(_ByContent):
 
     Attributes:
         name: Name of each point, shape (point,).
-        scope: Scope that raises it, 0-based, int32; for LV headroom scope s is group s + 1.
+        scope: Scope that raises it, 0-based, int32: group s + 1 of LV headroom, a site of HV node headroom.
         scope_count: How many scopes there are, grown or not.
         phases, delta, kv: Connection, as in ``Injectors``.
         terminal_ptr, terminal_node: Conductors, ragged; -1 is ground.
@@ -127,3 +127,46 @@ def customer_growth(network: Network, step_kw: FloatArray, unit: UnitInjection) 
         q_kvar=kw * unit.q_kvar,
         law=unit.law,
     )
+
+
+def location_growth(network: Network, at: IntArray, step_kw: float, unit: UnitInjection) -> Growth:
+    """Growth at single HV locations: three phases wye to ground, two phases between them, one phase to ground.
+
+    Args:
+        network: The feeder.
+        at: HV location of each scope, live ones, shape (scope,).
+        step_kw: kW of one step at each of them.
+        unit: What one kW is electrically.
+
+    Returns:
+        One point per scope, rated at the bus's nominal voltage.
+    """
+    locations, buses = network.hv_locations, network.buses
+    nodes = [locations.nodes(location) for location in map(int, at)]
+    width = np.asarray([own.size for own in nodes], dtype=np.int32)
+    # A coil between two phases needs no further conductor; the others end at ground.
+    conductors = [own if own.size == 2 else np.append(own, np.int32(-1)) for own in nodes]
+    nominal_kv = buses.nominal_kv[locations.bus[at]]
+    size = width.size
+    return Growth(
+        name=[
+            f"{buses.name[locations.bus[i]]}.{'.'.join(map(str, network.nodes.number[locations.nodes(i)]))}" for i in at
+        ],
+        scope=np.arange(size),
+        scope_count=size,
+        phases=np.where(width == 3, 3, 1),
+        delta=width == 2,
+        kv=np.where(width == 1, nominal_kv / SQRT3, nominal_kv),
+        terminal_ptr=np.cumsum([0, *(own.size for own in conductors)]),
+        terminal_node=np.concatenate(conductors) if size else np.empty(0, np.int32),
+        p_kw=np.full(size, step_kw * unit.p_kw),
+        q_kvar=np.full(size, step_kw * unit.q_kvar),
+        law=unit.law,
+    )
+
+
+def site_name(network: Network, location: int) -> str:
+    """Bus and phase nodes of an HV location, such as ``b.1.3``."""
+    locations, nodes = network.hv_locations, network.nodes
+    bus = network.buses.name[locations.bus[location]]
+    return ".".join([str(bus), *map(str, nodes.number[locations.nodes(location)])])

@@ -223,6 +223,50 @@ class Groups(_ByContent):
 
 
 @frozen(kw_only=True, eq=False)
+class HvLocations(_ByContent):
+    """Places of the HV network that can be asked how much more they take; see ``hostcap.hv_locations``.
+
+    Attributes:
+        kind: One of ``hostcap.hv_locations.LOCATION_KINDS``, shape (location,).
+        name: The equipment at the location: a transformer, a line, or the bus itself.
+        equipment_type: ``Transformer``, ``Line`` or ``Bus``.
+        terminal: Terminal or winding of that equipment; 0 for a bus.
+        bus: Bus index.
+        node_ptr, node: Live phase nodes of the location as a ragged array, by node number; a location without any is
+            dead.
+        dead_phases: Phases of the terminal that no source reaches, such as ``C``; mostly empty.
+        tied_ptr, tied: Other lines and transformers at the bus as a ragged array of indices into ``Equipment``.
+    """
+
+    kind: NameArray = field(converter=names, factory=lambda: names([]))
+    name: NameArray = field(converter=names, factory=lambda: names([]))
+    equipment_type: NameArray = field(converter=names, factory=lambda: names([]))
+    terminal: IntArray = field(converter=ints, factory=lambda: ints([]))
+    bus: IntArray = field(converter=ints, factory=lambda: ints([]))
+    node_ptr: IntArray = field(converter=ints, factory=lambda: ints([0]))
+    node: IntArray = field(converter=ints, factory=lambda: ints([]))
+    dead_phases: NameArray = field(converter=names, factory=lambda: names([]))
+    tied_ptr: IntArray = field(converter=ints, factory=lambda: ints([0]))
+    tied: IntArray = field(converter=ints, factory=lambda: ints([]))
+
+    def __len__(self) -> int:
+        return int(self.kind.size)
+
+    def nodes(self, location: int) -> IntArray:
+        """Live phase nodes of one location."""
+        return self.node[self.node_ptr[location] : self.node_ptr[location + 1]]
+
+    def tied_to(self, location: int) -> IntArray:
+        """Other lines and transformers at the bus of one location."""
+        return self.tied[self.tied_ptr[location] : self.tied_ptr[location + 1]]
+
+    @property
+    def live(self) -> BoolArray:
+        """Whether any phase of each location is reached from a source, shape (location,)."""
+        return np.diff(self.node_ptr) > 0
+
+
+@frozen(kw_only=True, eq=False)
 class Regulators(_ByContent):
     """Tap-changer controls, which are frozen at the start: what they sense, and the band they would keep it in.
 
@@ -296,6 +340,7 @@ class Network(_ByContent):
     injectors: Injectors
     customers: Customers
     groups: Groups
+    hv_locations: HvLocations = field(factory=HvLocations)
     regulators: Regulators = field(factory=Regulators)
     findings: tuple[Finding, ...] = ()
     origin: Origin | None = field(default=None, eq=False)

@@ -249,7 +249,7 @@ class _LockOut:
         )
 
 
-def _reduce(states: States) -> tuple[FloatArray, BoolArray]:
+def tightest(states: States) -> tuple[FloatArray, BoolArray]:
     """Smallest margin and brokenness of each group, shapes (state, group)."""
     extremes = states.extremes
     if extremes is None:
@@ -293,7 +293,7 @@ def lock_out_search(
         states, rounds = states + steps.size, rounds + 1
         if step == 0 and not solved.converged[0]:
             raise NotConvergedError("the start does not converge", iterations=int(solved.iterations[0]))
-        margin, broken = _reduce(solved)
+        margin, broken = tightest(solved)
         proven = 0
         for place, at in enumerate(map(int, steps)):
             if not np.array_equal(levels[place], search.levels_at(at)):

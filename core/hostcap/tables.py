@@ -1,7 +1,7 @@
 """Tables of results: schemas, columns, chunks, and what a run returns.
 
-Columns are numpy arrays; None (in object arrays) and nan (in numbers) are missing values. pandas and pyarrow are
-imported when they are asked for.
+Columns are numpy arrays; None (in object arrays) and nan (in numbers) are missing values. A cell of a ``texts`` column
+is a tuple of strings. pandas and pyarrow are imported when they are asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-ColumnType = Literal["text", "integer", "number", "boolean", "timestamp"]
+ColumnType = Literal["text", "texts", "integer", "number", "boolean", "timestamp"]
 _SCHEMA_KEY = b"hostcap"
 _NUMPY: Mapping[str, Any] = {
     "integer": np.int64,
@@ -65,6 +65,9 @@ class TableSchema:
 
 def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any]:
     listed = list(values) if not isinstance(values, np.ndarray) else values
+    if column.type == "texts":
+        # numpy would take lists of equal length for a second axis.
+        return np.fromiter((None if v is None else tuple(map(str, v)) for v in listed), dtype=object, count=len(listed))
     if column.type == "text" or (isinstance(listed, list) and any(v is None for v in listed)):
         array = np.empty(len(listed), dtype=object)
         array[:] = [None if v is None else (str(v) if column.type == "text" else v) for v in listed]
@@ -128,6 +131,7 @@ class Table:
 
         types = {
             "text": pa.string(),
+            "texts": pa.list_(pa.string()),
             "integer": pa.int64(),
             "number": pa.float64(),
             "boolean": pa.bool_(),
@@ -158,6 +162,8 @@ class Table:
             values = table.column(column.name)
             if column.type == "number":
                 columns[column.name] = values.to_numpy()
+            elif column.type == "texts":
+                columns[column.name] = values.to_pylist()
             elif column.type == "timestamp" and values.null_count == 0:
                 columns[column.name] = np.asarray(values.cast("timestamp[us]").to_numpy(), dtype="datetime64[us]")
             elif values.null_count == 0 and column.type != "text":

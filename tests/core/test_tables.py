@@ -233,3 +233,23 @@ def test_findings_are_numbered_errors_first_and_else_in_the_order_found() -> Non
     assert table["count"].tolist() == [3, 1, 1, 1]
     assert cells(table)["kw"] == [2.5, None, None, None]
     assert len(findings_table([], work_package_id="id", scenario="base", feeder="F1")) == 0
+
+
+# --- lists of text -------------------------------------------------------------------------------------------------
+
+TIED = TableSchema(
+    name="tied",
+    meaning="A list in each row.",
+    order="as given",
+    columns=(Column("name", "text", "Who", key=True), Column("others", "texts", "With whom")),
+)
+
+
+@pytest.mark.parametrize(
+    "others", [[("x", "y"), ()], [("x", "y"), ("z", "u")], [("x",), None], [], [("x; y", "ü"), ("z",)]]
+)
+def test_lists_of_text_come_back_from_arrow(others: list[Any]) -> None:
+    table = Table.build(TIED, {"name": [str(i) for i in range(len(others))], "others": others})
+    assert there_and_back(table)["others"].tolist() == others
+    assert table["others"].ndim == 1
+    assert concatenate([table, table])["others"].tolist() == others * 2

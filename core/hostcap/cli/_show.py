@@ -73,6 +73,8 @@ def cell(column: Column, value: Any) -> str:
         return f"{value:.6g}"
     if column.type == "boolean":
         return "yes" if value else "no"
+    if column.type == "texts":
+        return " ".join(value)
     return str(value)
 
 

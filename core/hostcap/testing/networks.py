@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from attrs import Factory, define
 
+from hostcap.hv_locations import find_hv_locations
 from hostcap.network import (
     PHASE_LETTERS,
     Buses,
@@ -16,6 +17,7 @@ from hostcap.network import (
     Customers,
     Equipment,
     Groups,
+    HvLocations,
     Injectors,
     Network,
     Nodes,
@@ -39,6 +41,8 @@ class SmallNetwork:
     content: str = "content"
     _buses: list[tuple[str, float, tuple[int, ...], int, bool]] = Factory(list)
     _equipment: list[tuple[str, str, int]] = Factory(list)
+    _switches: set[int] = Factory(set)
+    _open: set[int] = Factory(set)
     _conductors: list[dict[str, Any]] = Factory(list)
     _injectors: list[dict[str, Any]] = Factory(list)
     _customers: list[tuple[str, tuple[str, ...], bool]] = Factory(list)
@@ -66,8 +70,12 @@ class SmallNetwork:
         normal: float = math.nan,
         emergency: float = math.nan,
         group: int = 0,
+        switch: bool = False,
+        closed: bool = True,
     ) -> Self:
         """A line with the same nodes at both ends; unrated unless amps are given."""
+        self._switches |= {len(self._equipment)} if switch else set()
+        self._open |= set() if closed else {len(self._equipment)}
         self._equipment.append((name, "Line", group))
         for terminal, bus in enumerate((first, second), start=1):
             for number in numbers:
@@ -133,31 +141,35 @@ class SmallNetwork:
         references = [
             nodes[b[0], 4] if n < 4 and (b[0], 4) in nodes else -1 for b, n in zip(of_bus, numbers, strict=True)
         ]
+        built_buses = Buses(
+            name=names,
+            nominal_kv=[b[1] for b in self._buses],
+            lv=[b[1] < 1.0 for b in self._buses],
+            group=[b[3] for b in self._buses],
+            x=[math.nan] * len(names),
+            y=[math.nan] * len(names),
+        )
+        built_nodes = Nodes(
+            bus=[names.index(b[0]) for b in of_bus],
+            number=numbers,
+            nominal_v=[b[1] * 1000.0 / math.sqrt(3.0) for b in of_bus],
+            reference=references,
+            live=[b[4] for b in of_bus],
+            neutral=[n >= 4 for n in numbers],
+        )
+        equipment = Equipment(
+            name=[e[0] for e in self._equipment],
+            kind=[e[1] for e in self._equipment],
+            group=[e[2] for e in self._equipment],
+        )
+        conductors = self._built_conductors(names, nodes)
         return Network(
             feeder=self.feeder,
             frequency_hz=50.0,
-            buses=Buses(
-                name=names,
-                nominal_kv=[b[1] for b in self._buses],
-                lv=[b[1] < 1.0 for b in self._buses],
-                group=[b[3] for b in self._buses],
-                x=[math.nan] * len(names),
-                y=[math.nan] * len(names),
-            ),
-            nodes=Nodes(
-                bus=[names.index(b[0]) for b in of_bus],
-                number=numbers,
-                nominal_v=[b[1] * 1000.0 / math.sqrt(3.0) for b in of_bus],
-                reference=references,
-                live=[b[4] for b in of_bus],
-                neutral=[n >= 4 for n in numbers],
-            ),
-            equipment=Equipment(
-                name=[e[0] for e in self._equipment],
-                kind=[e[1] for e in self._equipment],
-                group=[e[2] for e in self._equipment],
-            ),
-            conductors=self._built_conductors(names, nodes),
+            buses=built_buses,
+            nodes=built_nodes,
+            equipment=equipment,
+            conductors=conductors,
             injectors=self._built_injectors(names, nodes),
             customers=self._built_customers(names),
             groups=Groups(
@@ -166,7 +178,34 @@ class SmallNetwork:
                 terminal=[2] * len(self._groups),
                 transformer_count=[1] * len(self._groups),
             ),
+            hv_locations=self._found_hv_locations(names, built_buses, built_nodes, equipment, conductors),
             origin=Origin(source=None, feeder=self.feeder, content_hash=self.content),
+        )
+
+    def _found_hv_locations(
+        self, names: list[str], buses: Buses, nodes: Nodes, equipment: Equipment, conductors: Conductors
+    ) -> HvLocations:
+        """The first bus is the source."""
+        ends: dict[int, list[str]] = {}
+        for c in self._conductors:
+            if c["bus"] not in ends.setdefault(c["equipment"], []):
+                ends[c["equipment"]].append(c["bus"])
+        pairs = [
+            (names.index(at[0]), names.index(other))
+            for own, at in ends.items()
+            if own not in self._open
+            for other in at[1:]
+        ]
+        left, right = np.array(pairs, dtype=np.int32).reshape(-1, 2).T
+        return find_hv_locations(
+            buses=buses,
+            nodes=nodes,
+            equipment=equipment,
+            conductors=conductors,
+            switch=np.array([own in self._switches for own in range(equipment.name.size)], dtype=bool),
+            left=left,
+            right=right,
+            source_buses=np.zeros(min(len(names), 1), dtype=np.int32),
         )
 
     def _built_conductors(self, names: list[str], nodes: dict[tuple[str, int], int]) -> Conductors:

@@ -53,6 +53,7 @@ class LineRecord:
     phases: int
     terminals: Terminals
     rating: LineRating
+    switch: bool
 
 
 @frozen(kw_only=True)
@@ -123,6 +124,11 @@ class Model:
     unknown_elements: list[str] = field(factory=list)
     regulators: list[RegulatorRecord] = field(factory=list)
     other_controls: list[str] = field(factory=list)
+
+    def bus_of(self, nodes: IntArray) -> int:
+        """Bus of the first node that is not ground; -1 where there is none."""
+        touched = nodes[nodes >= 0]
+        return int(self.node_bus[touched[0]]) if touched.size else -1
 
 
 def _names(listed: list[str]) -> list[str]:
@@ -197,7 +203,13 @@ def _lines(engine: Engine) -> list[LineRecord]:
         name = dss.Lines.Name()
         rating = ratings.of(name, float(dss.CktElement.NormalAmps()), float(dss.CktElement.EmergAmps()))
         found.append(
-            LineRecord(name=name, phases=dss.CktElement.NumPhases(), terminals=_terminals(engine), rating=rating)
+            LineRecord(
+                name=name,
+                phases=dss.CktElement.NumPhases(),
+                terminals=_terminals(engine),
+                rating=rating,
+                switch=bool(dss.Lines.IsSwitch()),
+            )
         )
         more = dss.Lines.Next()
     return found

@@ -25,6 +25,7 @@ from hostcap.network import (
 )
 from hostcap.topology import CapacityGroups, FeedingTransformer, capacity_groups, coil_nodes, live_nodes
 from hostcap_stock.opendss.customers import CustomerTable, assign_customers
+from hostcap_stock.opendss.hv_locations import read_hv_locations
 from hostcap_stock.opendss.model import Model, TransformerRecord
 from hostcap_stock.opendss.noted import note_network, note_ratings
 from hostcap_stock.opendss.ratings import transformer_ratings
@@ -103,25 +104,27 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
     note_network(
         model, live=live, groups=groups, customers=customers, injectors=injectors, unjudged=unjudged, findings=findings
     )
+    buses = Buses(
+        name=model.bus_names,
+        nominal_kv=nominal_kv,
+        lv=lv,
+        group=groups.bus_group,
+        x=model.bus_x,
+        y=model.bus_y,
+    )
+    nodes = Nodes(
+        bus=model.node_bus,
+        number=model.node_number,
+        nominal_v=model.bus_base_kv[model.node_bus] * 1000.0,
+        reference=layout.reference,
+        live=live,
+        neutral=neutral,
+    )
     return Network(
         feeder=feeder,
         frequency_hz=model.frequency_hz,
-        buses=Buses(
-            name=model.bus_names,
-            nominal_kv=nominal_kv,
-            lv=lv,
-            group=groups.bus_group,
-            x=model.bus_x,
-            y=model.bus_y,
-        ),
-        nodes=Nodes(
-            bus=model.node_bus,
-            number=model.node_number,
-            nominal_v=model.bus_base_kv[model.node_bus] * 1000.0,
-            reference=layout.reference,
-            live=live,
-            neutral=neutral,
-        ),
+        buses=buses,
+        nodes=nodes,
         equipment=equipment,
         conductors=conductors,
         injectors=injectors,
@@ -132,6 +135,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
             terminal=groups.terminals,
             transformer_count=groups.transformer_counts,
         ),
+        hv_locations=read_hv_locations(model, buses=buses, nodes=nodes, equipment=equipment, conductors=conductors),
         regulators=regulators,
         findings=tuple(findings),
     )
@@ -295,9 +299,7 @@ def _leg_buses(model: Model, layout: _Layout) -> set[int]:
 
 
 def _winding_bus(model: Model, transformer: TransformerRecord, winding: int) -> int:
-    nodes = transformer.terminals.nodes[winding]
-    touched = nodes[nodes >= 0]
-    return int(model.node_bus[touched[0]]) if touched.size else -1
+    return model.bus_of(transformer.terminals.nodes[winding])
 
 
 def _is_distribution(model: Model, transformer: TransformerRecord, lv: BoolArray) -> bool:
