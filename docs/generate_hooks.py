@@ -74,6 +74,7 @@ def _made(kind: type[PluginRecord[Any]]) -> type | None:
         "injections": kinds.Injection,
         "allocations": kinds.Allocation,
         "constraints": kinds.Constraint,
+        "flows": kinds.Flows,
         "writers": kinds.Writer,
     }
     if kind.kind == "solvers":

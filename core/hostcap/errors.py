@@ -60,6 +60,14 @@ class ProfileError(HostcapError, ValueError):
     """Readings or a series are missing, or break a rule that no explicit setting says how to handle."""
 
 
+class FlowsError(HostcapError, ValueError):
+    """Solved flows cannot be read as they are: a column, a number, a node or a period is wrong."""
+
+
+class TraceError(HostcapError, ArithmeticError):
+    """The flows of a period have no shares, as a loop of branches circulates without a source."""
+
+
 class NotConvergedError(HostcapError, ArithmeticError):
     """The start of a study has no solution, so nothing can be said about the feeder.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +15,10 @@ from hostcap.tables import Chunk, Results, Table
 
 RUN_FILE = "hostcap-run.json"
 """What marks a results folder, and sums its run up."""
+RESUME = ".resume"
+"""Folder beside the tables that an interrupted run can be resumed from."""
 TABLE_ENDINGS = ("parquet", "csv")
-"""Files of tables, at ``<table>/<scenario>/<feeder>/<year>.<ending>``."""
+"""Files of tables, at ``<table>/<scenario>/<feeder>/<year>.<ending>``, or ``<year>-<part>.<ending>``."""
 
 
 def check_writable(folder: Path) -> None:
@@ -79,12 +82,23 @@ def release(folder: Path) -> None:
         folder.rmdir()
 
 
+def resume_folder(folder: Path, run_id: str) -> Path:
+    """Where a run keeps what a later run of the same study and input can go on from; made when it is used."""
+    return folder / RESUME / run_id
+
+
+def clear_resume(folder: Path) -> None:
+    """Remove what runs could be resumed from."""
+    shutil.rmtree(folder / RESUME, ignore_errors=True)
+
+
 def _tables(folder: Path) -> list[Path]:
     return [path for ending in TABLE_ENDINGS for path in sorted(folder.glob(f"*/*/*/*.{ending}"))]
 
 
 def _clear(folder: Path) -> None:
     """Remove the tables of the run that a folder holds, and the folders that they leave empty; nothing else."""
+    clear_resume(folder)
     try:
         for path in _tables(folder):
             path.unlink()
@@ -124,12 +138,13 @@ def read_results(folder: Path | str) -> Results:
         raise OutputError(f"{folder}: holds no hostcap run ({RUN_FILE} is missing); give the folder of a run") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{marker}: cannot be read: {error}") from error
-    tables: dict[tuple[str, int, str], list[Table]] = {}
+    tables: dict[tuple[str, int, str, str], list[Table]] = {}
     for path in sorted(folder.glob("*/*/*/*.parquet")):
         name, scenario, feeder = path.relative_to(folder).parts[:3]
-        if not path.stem.isdecimal():
+        year, _, part = path.stem.partition("-")
+        if not year.isdecimal():
             raise OutputError(f"{path}: is not a year of hostcap's results; remove it")
-        tables.setdefault((scenario, int(path.stem), feeder), []).append(_read_table(path, name))
+        tables.setdefault((scenario, int(year), feeder, part), []).append(_read_table(path, name))
     if not tables:
         found = "CSV files alone, which carry no types" if any(folder.glob("*/*/*/*.csv")) else "no tables"
         raise OutputError(f"{folder}: holds {found}; run the study with the 'parquet' writer")
@@ -137,7 +152,9 @@ def read_results(folder: Path | str) -> Results:
     keys = sorted(tables, key=lambda key: (order.get(key[2], len(order)), key))
     return Results(
         work_package_id=run_id,
-        chunks=tuple(Chunk(scenario=key[0], year=key[1], feeder=key[2], tables=tuple(tables[key])) for key in keys),
+        chunks=tuple(
+            Chunk(scenario=key[0], year=key[1], feeder=key[2], part=key[3], tables=tuple(tables[key])) for key in keys
+        ),
         failed=summary.get("failed", {}),
         summary=summary,
     )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -18,8 +18,8 @@ from hostcap.config import leads_out
 from hostcap.errors import ConfigError, HostcapError, OutputError, PluginError, StoppedError
 from hostcap.findings import Finding, Severity
 from hostcap.network import Network
-from hostcap.plugins.kinds import Preview, Progress, Study
-from hostcap.results_folder import check_writable, claim, release, write_summary
+from hostcap.plugins.kinds import Job, Preview, Progress, Study
+from hostcap.results_folder import check_writable, claim, clear_resume, release, resume_folder, write_summary
 from hostcap.tables import Chunk, Results, Table, concatenate, findings_table
 from hostcap.work_package import NAMESPACE, WorkPackage, never, silent
 from hostcap.workers import Workers
@@ -70,10 +70,14 @@ def run(
         work_package.check_containable()
         if out is not None:
             _check_links(out, work_package.document.folder)
-    pool = Workers(work_package, workers, trusted=trusted) if workers > 1 or not trusted else None
     if out is not None:
         check_writable(out)
-    feeders = _Feeders(work_package, told, stop, pool)
+    feeders: _Feeders | _Bare
+    if work_package.document.bare:
+        feeders = _Bare(work_package, told, stop, out)
+    else:
+        pool = Workers(work_package, workers, trusted=trusted) if workers > 1 or not trusted else None
+        feeders = _Feeders(work_package, told, stop, pool)
     chunks: list[Chunk] = []
     failed: dict[str, str] = {}
     summary: dict[str, Any] = {"name": work_package.name, "study": work_package.canonical, "machine": _machine()}
@@ -95,6 +99,8 @@ def run(
             except (StoppedError, OutputError):
                 raise
             except Exception as raised:
+                if work_package.document.bare and isinstance(raised, HostcapError):
+                    raise  # there is no other feeder to go on with
                 error = raised if isinstance(raised, HostcapError) else _of_a_plugin(work_package, raised)
                 failed[feeder] = str(error)
                 _keep(_failure(work_package, run_id, feeder, error, feeders.networks), out, writers, chunks, told)
@@ -129,7 +135,44 @@ def _keep(chunk: Chunk, out: Path | None, writers: Sequence[Any], chunks: list[C
         told(f"{chunk.feeder}: writing", 0, 0)
         for writer in writers:
             writer.write(out, chunk)
-    chunks.append(chunk)
+    # What was written and is one of many is not kept, so that memory does not grow with a run.
+    if out is None or not chunk.passing:
+        chunks.append(chunk)
+
+
+class _Bare:
+    """A study without a network, in the place of the feeders: its flows are one input, read while it runs."""
+
+    def __init__(
+        self, work_package: WorkPackage, told: Progress, stop: Callable[[], bool], out: Path | None = None
+    ) -> None:
+        self.networks: dict[str, Network] = {}
+        self.hashes: Mapping[str, str] = {}
+        self._work_package = work_package
+        self._told = told
+        self._stop = stop
+        self._out = out
+
+    def load(self) -> None:
+        """Take the hashes of the inputs; one that cannot be read ends the run, as there is no other."""
+        self._told("reading inputs", 0, 0)
+        self.hashes = self._work_package.flows().hashes()
+
+    def chunks(self, feeder: str, run_id: str) -> Iterator[Chunk]:
+        """Run the study."""
+        resume = None if self._out is None else resume_folder(self._out, run_id)
+        job = self._work_package.bare_job(run_id, self._told, self._stop, resume)
+        # A bare job is all that a study without a network may ask of its own.
+        yield from self._work_package.study().run(cast("Job", job))
+
+    def preview(self, feeder: str, study: Study) -> Preview:
+        """Check the study."""
+        return study.check(cast("Job", self._work_package.bare_job(str(NAMESPACE), self._told)))
+
+    def close(self, *, finished: bool) -> None:
+        """A run that was finished leaves nothing to resume from."""
+        if finished and self._out is not None:
+            clear_resume(self._out)
 
 
 class _Feeders:
@@ -224,7 +267,11 @@ def check(work_package: WorkPackage, *, progress: Progress | None = None, truste
     study = work_package.study()
     if not trusted:
         work_package.check_containable()
-    feeders = _Feeders(work_package, told, never, None if trusted else Workers(work_package, 1, trusted=False))
+    feeders: _Feeders | _Bare
+    if work_package.document.bare:
+        feeders = _Bare(work_package, told, never)
+    else:
+        feeders = _Feeders(work_package, told, never, None if trusted else Workers(work_package, 1, trusted=False))
     finished = False
     try:
         feeders.load()
@@ -235,7 +282,7 @@ def check(work_package: WorkPackage, *, progress: Progress | None = None, truste
     return report
 
 
-def _checked(work_package: WorkPackage, feeders: _Feeders, study: Study, told: Progress) -> CheckReport:
+def _checked(work_package: WorkPackage, feeders: _Feeders | _Bare, study: Study, told: Progress) -> CheckReport:
     previews: list[Preview] = []
     failed: dict[str, str] = {}
     tables: list[Table] = []

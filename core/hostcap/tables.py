@@ -205,9 +205,11 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 @frozen(kw_only=True)
 class Chunk:
-    """Tables of one scenario, year and feeder: what is written whole or not at all.
+    """Tables of one scenario, year and feeder, or of a part of them: what is written whole or not at all.
 
     Attributes:
+        part: Such as ``01-31``, where a year has several chunks; letters, digits and dashes.
+        passing: One of many: a run that writes does not keep it in memory as well.
         summary: How they were come by, for the run's summary: states solved, seconds by stage; plain values alone.
     """
 
@@ -215,7 +217,14 @@ class Chunk:
     year: int
     feeder: str
     tables: tuple[Table, ...]
+    part: str = ""
+    passing: bool = False
     summary: Mapping[str, Any] = field(factory=dict, eq=False)
+
+    @property
+    def stem(self) -> str:
+        """What files of the chunk are called: ``<year>`` or ``<year>-<part>``."""
+        return f"{self.year}-{self.part}" if self.part else str(self.year)
 
 
 @frozen(kw_only=True)

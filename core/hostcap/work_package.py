@@ -17,7 +17,10 @@ from hostcap.operating_point import FeederScope
 from hostcap.plugins import Registry, default_registry
 from hostcap.plugins._nearest import suggestion
 from hostcap.plugins.kinds import (
+    BareJob,
     ContainableSource,
+    Flows,
+    FlowsPlugin,
     Job,
     NetworkPlugin,
     NetworkSource,
@@ -130,6 +133,11 @@ class WorkPackage:
         """The plugin of the study."""
         return self.registry.get(StudyPlugin, self.part("study").plugin)
 
+    def flows(self) -> Flows:
+        """The flows of a bare study."""
+        made: Flows = self.make(self.part("flows"))
+        return made
+
     def source(self) -> NetworkSource:
         """The network source."""
         made: NetworkSource = self.make(self.part("network"))
@@ -142,7 +150,7 @@ class WorkPackage:
             ConfigError: Everything that an untrusted study may not say, a line each.
         """
         problems = refused_untrusted(self.document)
-        if not isinstance(self.source(), ContainableSource):
+        if not self.document.bare and not isinstance(self.source(), ContainableSource):
             name = self.part("network").plugin
             problems.append(f"network: {name!r} cannot contain models; run it as trusted only if you know who wrote it")
         if problems:
@@ -156,6 +164,7 @@ class WorkPackage:
         """
         self._check_capabilities()
         self._check_tables()
+        self._check_flows()
         part = self.part("study")
         record = self.study_record
         objects: dict[str, Any] = {}
@@ -204,6 +213,34 @@ class WorkPackage:
         ]
         if problems:
             raise ConfigError(problems)
+
+    def _check_flows(self) -> None:
+        """Flows that are made of a network need one, and others must not have one that nobody reads."""
+        flows = self.document.parts.get("flows")
+        if not isinstance(flows, Part):
+            return
+        needs = "network" in self.registry.get(FlowsPlugin, flows.plugin).capabilities
+        if needs and self.document.bare:
+            raise ConfigError(f"flows: {flows.plugin!r} are made of a network; add [network] and [scope]")
+        if not needs and not self.document.bare:
+            raise ConfigError(f"network: flows {flows.plugin!r} need none; remove [network] and [scope]")
+
+    def bare_job(
+        self,
+        work_package_id: str,
+        progress: Progress = silent,
+        should_stop: Callable[[], bool] = never,
+        resume: Path | None = None,
+    ) -> BareJob:
+        """What a study without a network is told."""
+        (name,) = self.scope.feeders
+        return BareJob(
+            scope=FeederScope(feeder=name, scenario=self.scope.scenario, year=self.scope.year),
+            work_package_id=work_package_id,
+            progress=progress,
+            should_stop=should_stop,
+            resume=resume,
+        )
 
     def job(
         self,

@@ -25,7 +25,9 @@ def canonical(document: StudyDocument) -> str:
     """
     import tomlkit  # 20 ms that nobody pays who only lists plugins
 
-    toml: dict[str, Any] = {"name": document.name, "scope": unstructure(document.scope, document.folder, path="scope")}
+    toml: dict[str, Any] = {"name": document.name}
+    if not document.bare:
+        toml["scope"] = unstructure(document.scope, document.folder, path="scope")
     for table in (kind.table for kind in KINDS if kind.table in document.parts):
         part = document.parts[table]
         if isinstance(part, Part):

@@ -78,7 +78,7 @@ def study_schema(registry: Registry) -> Schema:
         "description": "A study of hosting capacity; `hostcap check FILE` says what an editor cannot know",
         "type": "object",
         "properties": properties,
-        "required": ["name", "scope", "study"],
+        "required": ["name", "study"] if any(map(_may_be_bare, studies)) else ["name", "scope", "study"],
         "additionalProperties": False,
         **({"allOf": [_if_study(s, records, properties, studies) for s in studies]} if studies else {}),
     }
@@ -101,6 +101,11 @@ def _usable(registry: Registry, kind: type[PluginRecord[Any]]) -> list[PluginRec
 
 def _takes(study: StudyPlugin[Any], kind: type[PluginRecord[Any]]) -> Takes | None:
     return study.parts.get(kind.table, DEFAULT_WRITERS if kind.table == "writers" else None)
+
+
+def _may_be_bare(study: StudyPlugin[Any]) -> bool:
+    network = study.parts.get("network")
+    return "flows" in study.parts and (network is None or not network.required)
 
 
 def _table(kind: type[PluginRecord[Any]], records: Sequence[PluginRecord[Any]], defaults: Set[str | None]) -> Schema:
@@ -134,7 +139,7 @@ def _if_study(
 ) -> Schema:
     """What holds where the file picks this study: tables that it needs, refuses, or takes with its own default."""
     tables: Schema = {}
-    required = []
+    required = [] if _may_be_bare(study) or not any(map(_may_be_bare, studies)) else ["scope"]
     for kind in KINDS:
         if kind is StudyPlugin:
             continue

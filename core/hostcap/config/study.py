@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -10,6 +10,7 @@ import attrs
 from attrs import field, frozen, validators
 
 from hostcap.config.fields import about, between, each, folder_name, in_schema, not_empty, unique
+from hostcap.plugins.kinds import StudyPlugin
 
 ConfigT = TypeVar("ConfigT")
 
@@ -32,6 +33,20 @@ class Scope:
         default="base", validator=_base_only, metadata=about("Scenario; base until a plugin adds more")
     )
     year: int = field(validator=between(1900, 2200), metadata=about("Label of the year in results"))
+
+
+UNDATED = 1900
+"""Year of the scope of a bare study, whose flows say their own dates; no result carries it."""
+
+
+def is_bare(record: StudyPlugin[Any], tables: Container[str]) -> bool:
+    """Whether a study runs without a network: it takes flows, and the file, whose tables these are, names none."""
+    return "flows" in record.parts and "network" not in tables
+
+
+def bare_scope(name: str) -> Scope:
+    """The scope of a bare study: its own name in place of a feeder's."""
+    return Scope(feeders=(name,), year=UNDATED)
 
 
 @frozen(kw_only=True)
@@ -64,3 +79,8 @@ class StudyDocument:
     scope: Scope
     parts: Mapping[str, Part[Any] | tuple[Part[Any], ...]]
     folder: Path = field(validator=validators.instance_of(Path))
+
+    @property
+    def bare(self) -> bool:
+        """Whether it runs without a network."""
+        return "flows" in self.parts and "network" not in self.parts

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from hostcap.config.fields import folder_name
 from hostcap.config.paths import FEEDER, as_written
 from hostcap.config.structure import config_fields, key_of, structure
-from hostcap.config.study import Part, Scope, StudyDocument
+from hostcap.config.study import Part, Scope, StudyDocument, bare_scope, is_bare
 from hostcap.config.toml_file import apply_overrides, read_toml
 from hostcap.config.wording import alternatives, joined, key_text, shown
 from hostcap.errors import ConfigError, PluginConflictError, UnknownPluginError
@@ -79,12 +79,8 @@ class _Reader:
         """The document, or None where there are problems."""
         data = self.data
         name = self.structured({"name": data["name"]} if "name" in data else {}, _Name, "")
-        scope: Scope | None = None
-        if "scope" in data:
-            scope = self.structured(data["scope"], Scope, "scope")
-        else:
-            self.problems.append('scope: required; add [scope] with feeders = ["..."] and year = ...')
         study, record = self.study()
+        scope = self.scope(name.name if name else "study", bare=record is not None and is_bare(record, data))
         parts: dict[str, Part[Any] | tuple[Part[Any], ...]] = {}
         for table, kind in _TABLES.items():
             part = study if kind is StudyPlugin else self.part(kind, record)
@@ -101,6 +97,17 @@ class _Reader:
         if self.problems or name is None or scope is None:
             return None
         return StudyDocument(name=name.name, scope=scope, parts=parts, folder=self.folder)
+
+    def scope(self, name: str, *, bare: bool) -> Scope | None:
+        """The scope; a bare study has the one that its name says."""
+        if bare:
+            if "scope" in self.data:
+                self.problems.append("scope: flows say their own dates, and no feeder is named; remove the table")
+            return bare_scope(name)
+        if "scope" in self.data:
+            return self.structured(self.data["scope"], Scope, "scope")
+        self.problems.append('scope: required; add [scope] with feeders = ["..."] and year = ...')
+        return None
 
     def study(self) -> tuple[Part[Any] | None, StudyPlugin[Any] | None]:
         """The study's part, and its record as far as it is known."""

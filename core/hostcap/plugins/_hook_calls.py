@@ -10,6 +10,7 @@ from pluggy import PluginManager
 from hostcap.plugins.kinds import (
     AllocationPlugin,
     ConstraintPlugin,
+    FlowsPlugin,
     InitialStatePlugin,
     InjectionPlugin,
     NetworkPlugin,
@@ -17,6 +18,7 @@ from hostcap.plugins.kinds import (
     ProfilesPlugin,
     SolverPlugin,
     StudyPlugin,
+    TracerPlugin,
     WriterPlugin,
 )
 
@@ -69,6 +71,18 @@ def solvers(manager: PluginManager) -> list[Iterable[SolverPlugin[Any]]]:
     return offers
 
 
+def flows(manager: PluginManager) -> list[Iterable[FlowsPlugin[Any]]]:
+    """Call ``hostcap_flows``."""
+    offers: list[Iterable[FlowsPlugin[Any]]] = manager.hook.hostcap_flows()
+    return offers
+
+
+def tracers(manager: PluginManager) -> list[Iterable[TracerPlugin[Any]]]:
+    """Call ``hostcap_tracers``."""
+    offers: list[Iterable[TracerPlugin[Any]]] = manager.hook.hostcap_tracers()
+    return offers
+
+
 def writers(manager: PluginManager) -> list[Iterable[WriterPlugin[Any]]]:
     """Call ``hostcap_writers``."""
     offers: list[Iterable[WriterPlugin[Any]]] = manager.hook.hostcap_writers()
@@ -84,6 +98,8 @@ CALLS: Mapping[type[PluginRecord[Any]], Callable[[PluginManager], Iterable[Itera
     AllocationPlugin: allocations,
     ConstraintPlugin: constraints,
     SolverPlugin: solvers,
+    FlowsPlugin: flows,
+    TracerPlugin: tracers,
     WriterPlugin: writers,
 }
 """The call of each kind's hook."""

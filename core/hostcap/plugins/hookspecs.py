@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from hostcap.plugins.kinds import (
         AllocationPlugin,
         ConstraintPlugin,
+        FlowsPlugin,
         InitialStatePlugin,
         InjectionPlugin,
         NetworkPlugin,
         ProfilesPlugin,
         SolverPlugin,
         StudyPlugin,
+        TracerPlugin,
         WriterPlugin,
     )
 
@@ -269,6 +271,67 @@ def hostcap_solvers() -> Iterable[SolverPlugin[Any]]:
             @hookimpl
             def hostcap_solvers():
                 return [GAUSS]
+    """
+    return ()
+
+
+@hookspec
+def hostcap_flows() -> Iterable[FlowsPlugin[Any]]:
+    """Offer flows, which give periods of solved flows to trace.
+
+    Returns:
+        One ``FlowsPlugin`` for each source of flows.
+
+    Example:
+        ::
+
+            from pathlib import Path
+            from attrs import field, frozen
+            from hostcap.config import about
+            from hostcap.plugins import FlowsPlugin, hookimpl
+
+            @frozen(kw_only=True)
+            class Scada:
+                folder: Path = field(metadata=about("Folder with one file a day"))
+                def hashes(self): ...
+                def days(self): ...
+                def periods(self, days): ...
+
+            SCADA = FlowsPlugin(name="scada", summary="Measured flows", config=Scada, make=lambda config: config,
+                                place="folder")
+
+            @hookimpl
+            def hostcap_flows():
+                return [SCADA]
+    """
+    return ()
+
+
+@hookspec
+def hostcap_tracers() -> Iterable[TracerPlugin[Any]]:
+    """Offer tracers, which share flows among users.
+
+    Returns:
+        One ``TracerPlugin`` for each tracer.
+
+    Example:
+        ::
+
+            from attrs import frozen
+            from hostcap.plugins import TracerPlugin, hookimpl
+
+            @frozen(kw_only=True)
+            class Marginal:
+                mode = "marginal"
+                def trace(self, period): ...
+                def traces(self, periods): ...
+
+            MARGINAL = TracerPlugin(name="marginal", summary="Shares by distribution factors", config=Marginal,
+                                    make=lambda config: config)
+
+            @hookimpl
+            def hostcap_tracers():
+                return [MARGINAL]
     """
     return ()
 

@@ -6,7 +6,7 @@ A record is a module constant of the plugin's package, so that type checkers com
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import attrs
@@ -15,10 +15,11 @@ from attrs import field, frozen
 from hostcap.findings import Finding
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     from hostcap._arrays import FloatArray
+    from hostcap.flows import Days, FailedPeriod, FlowPeriod
     from hostcap.growth import Direction, UnitInjection
     from hostcap.limits import Limits
     from hostcap.network import Network
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hostcap.power_flow import FrozenNetwork, Settling, Solver  # noqa: F401 - named in a string below
     from hostcap.profiles import PowerProfiles, Series, Window
     from hostcap.tables import Chunk, Results, Table, TableSchema
+    from hostcap.tracing import Trace
 
 ConfigT = TypeVar("ConfigT")
 ObjectT = TypeVar("ObjectT")
@@ -233,6 +235,74 @@ class Allocation(Protocol):
         ...
 
 
+class Flows(Protocol):
+    """Gives periods of solved flows, one by one; it keeps none."""
+
+    def hashes(self) -> Mapping[str, str]:
+        """Content hash of every input by its name, such as a file's; the id of a run derives from them.
+
+        Raises:
+            FlowsError: An input is missing or cannot be read.
+        """
+        ...
+
+    def days(self) -> Sequence[date]:
+        """The calendar days that there are, rising, in the time of the data."""
+        ...
+
+    def periods(self, days: Days) -> Iterator[FlowPeriod | FailedPeriod]:
+        """The periods of some days, in the order of their starts.
+
+        Periods that share names, branches and map share one ``FlowNetwork`` object. What the source itself calls
+        unsolved is a ``FailedPeriod``.
+
+        Raises:
+            FlowsError: An input breaks a rule: what, where, found, expected.
+        """
+        ...
+
+
+class NetworkFlows(Protocol):
+    """Makes flows of a study's network; offered with the capability ``network``."""
+
+    def on(self, job: Job, parts: Mapping[str, Any]) -> Flows:
+        """The flows of one feeder.
+
+        Args:
+            job: The feeder.
+            parts: The study's other parts by table, such as ``initial_state``.
+        """
+        ...
+
+
+class Tracer(Protocol):
+    """Shares flows among users.
+
+    Attributes:
+        mode: What tables call the way of sharing.
+    """
+
+    @property
+    def mode(self) -> str:
+        """What tables call the way of sharing."""
+        ...
+
+    def trace(self, period: FlowPeriod) -> Trace:
+        """Trace one period.
+
+        Raises:
+            TraceError: Its flows have no shares.
+        """
+        ...
+
+    def traces(self, periods: Iterable[FlowPeriod | FailedPeriod]) -> Iterator[Trace | FailedPeriod]:
+        """Trace many periods, in order, several at once; reads only a few ahead, so that memory does not grow.
+
+        A period that ``trace`` refuses is a ``FailedPeriod``.
+        """
+        ...
+
+
 class Constraint(Protocol):
     """States limits."""
 
@@ -281,24 +351,35 @@ class Study(Protocol):
 
 
 @frozen(kw_only=True)
-class Job:
+class BareJob:
+    """What a study is told that takes no network.
+
+    Attributes:
+        scope: Feeder, scenario and year; without a network the feeder is the study's name.
+        work_package_id: Id that all other ids derive from.
+        progress: Receives progress.
+        should_stop: Asked between batches; True ends the study with ``StoppedError``.
+        resume: Folder for what a later run of the same study and input can go on from; None where nothing is kept.
+    """
+
+    scope: FeederScope
+    work_package_id: str
+    progress: Progress
+    should_stop: Callable[[], bool]
+    resume: Path | None = None
+
+
+@frozen(kw_only=True)
+class Job(BareJob):
     """What a study is told about one feeder.
 
     Attributes:
         source: The network source.
         network: The feeder.
-        scope: Feeder, scenario and year.
-        work_package_id: Id that all other ids derive from.
-        progress: Receives progress.
-        should_stop: Asked between batches; True ends the study with ``StoppedError``.
     """
 
     source: NetworkSource
     network: Network
-    scope: FeederScope
-    work_package_id: str
-    progress: Progress
-    should_stop: Callable[[], bool]
 
 
 class Writer(Protocol):
@@ -366,6 +447,27 @@ class SolverPlugin(_SimplePlugin[ConfigT, "Solver"]):
 
 
 @frozen(kw_only=True)
+class FlowsPlugin(_SimplePlugin[ConfigT, "Flows | NetworkFlows"]):
+    """Offers flows; the capability ``network`` says that they are made of the study's network.
+
+    Attributes:
+        place: Key of its settings that holds the folder or file which ``hostcap trace --source`` is given.
+    """
+
+    kind: ClassVar[str] = "flows"
+    table: ClassVar[str] = "flows"
+    place: str = ""
+
+
+@frozen(kw_only=True)
+class TracerPlugin(_SimplePlugin[ConfigT, "Tracer"]):
+    """Offers a tracer."""
+
+    kind: ClassVar[str] = "tracers"
+    table: ClassVar[str] = "tracer"
+
+
+@frozen(kw_only=True)
 class WriterPlugin(_SimplePlugin[ConfigT, "Writer"]):
     """Offers a writer; a study file may give several, in ``[[writers]]``."""
 
@@ -414,6 +516,8 @@ KINDS: tuple[type[PluginRecord[Any]], ...] = (
     AllocationPlugin,
     ConstraintPlugin,
     SolverPlugin,
+    FlowsPlugin,
+    TracerPlugin,
     WriterPlugin,
 )
 """Every kind, in the order of a study file."""

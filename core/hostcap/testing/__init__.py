@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hostcap.testing.case import Case
     from hostcap.testing.checking import Problem, check_plugin
     from hostcap.testing.engine_suites import NetworkSuite, SolverSuite
+    from hostcap.testing.flow_samples import three_bus_period
+    from hostcap.testing.flow_suites import FlowsSuite, TracerSuite
     from hostcap.testing.frozen import TwoBusSource, at_nominal, two_bus, two_bus_voltage_v
     from hostcap.testing.networks import SmallNetwork, street
     from hostcap.testing.part_suites import AllocationSuite, ConstraintSuite, InitialStateSuite, InjectionSuite
@@ -36,6 +38,7 @@ __all__ = [
     "AllocationSuite",
     "Case",
     "ConstraintSuite",
+    "FlowsSuite",
     "InitialStateSuite",
     "InjectionSuite",
     "NetworkSuite",
@@ -45,19 +48,22 @@ __all__ = [
     "SmallNetwork",
     "SolverSuite",
     "StudySuite",
+    "TracerSuite",
     "TwoBusSource",
     "WriterSuite",
     "at_nominal",
     "check_plugin",
     "street",
+    "three_bus_period",
     "two_bus",
     "two_bus_voltage_v",
 ]
-_SUITES = ("plugin_suite", "part_suites", "engine_suites", "profiles_suite", "result_suites")
+_SUITES = ("plugin_suite", "part_suites", "engine_suites", "profiles_suite", "flow_suites", "result_suites")
 _ROOMS = {
     "AllocationSuite": "part_suites",
     "Case": "case",
     "ConstraintSuite": "part_suites",
+    "FlowsSuite": "flow_suites",
     "InitialStateSuite": "part_suites",
     "InjectionSuite": "part_suites",
     "NetworkSuite": "engine_suites",
@@ -67,11 +73,13 @@ _ROOMS = {
     "SmallNetwork": "networks",
     "SolverSuite": "engine_suites",
     "StudySuite": "result_suites",
+    "TracerSuite": "flow_suites",
     "TwoBusSource": "frozen",
     "WriterSuite": "result_suites",
     "at_nominal": "frozen",
     "check_plugin": "checking",
     "street": "networks",
+    "three_bus_period": "flow_samples",
     "two_bus": "frozen",
     "two_bus_voltage_v": "frozen",
 }

@@ -33,6 +33,7 @@ class Case:
         network: A feeder to try parts on; made by the kit where None.
         feeder: Name of the feeder that a network source is asked for.
         frozen: Makes a frozen feeder, for parts that need the solved start; the kit makes one from arrays where None.
+        flows: Makes the flows that are tried, where the plugin's object needs a network to make them.
         parts: Objects by table name, which a study is made with.
         window: What profiles are asked for.
         series: Name of a series that profiles have; empty where they have none.
@@ -48,6 +49,7 @@ class Case:
     network: Network | None = None
     feeder: str = "feeder"
     frozen: Callable[[], FrozenNetwork] | None = None
+    flows: Callable[[], Any] | None = None
     parts: Mapping[str, Any] = field(factory=dict)
     window: Window = Window(start=datetime(2025, 1, 6, tzinfo=UTC), end=datetime(2025, 1, 7, tzinfo=UTC))
     series: str = ""

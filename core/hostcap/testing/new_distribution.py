@@ -50,6 +50,8 @@ SHAPES: Mapping[str, _Shape] = {
     "allocations": _Shape(suite="AllocationSuite", case='wrong=[{"one_phase_weight": 2.0}]'),
     "constraints": _Shape(suite="ConstraintSuite", case='wrong=[{"max_a": -5.0}]'),
     "solvers": _Shape(suite="SolverSuite", case='wrong=[{"tolerance_pu": 1.0}, {"max_iterations": 0}]', more="solver"),
+    "flows": _Shape(suite="FlowsSuite", case='settings={"folder": "."}, wrong=[{"minutes": 0.0}]'),
+    "tracers": _Shape(suite="TracerSuite", case='wrong=[{"least_mw": -1.0}]', more="tracer"),
     "writers": _Shape(suite="WriterSuite", case='wrong=[{"indent": 99}]'),
 }
 """By kind; every kind has one."""

@@ -49,8 +49,8 @@ def _csv(table: Table, path: Path) -> None:
 
 
 def chunk_path(folder: Path, table: Table, chunk: Chunk, ending: str) -> Path:
-    """``<folder>/<table>/<scenario>/<feeder>/<year>.<ending>``."""
-    return folder / table.name / chunk.scenario / chunk.feeder / f"{chunk.year}.{ending}"
+    """``<folder>/<table>/<scenario>/<feeder>/<year>.<ending>``, or ``<year>-<part>.<ending>``."""
+    return folder / table.name / chunk.scenario / chunk.feeder / f"{chunk.stem}.{ending}"
 
 
 def _write_whole(

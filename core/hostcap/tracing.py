@@ -1,0 +1,195 @@
+"""What a trace of one period says: shares of users in branches, buses and stations, and who feeds whom.
+
+Source: tracing method, sections 2, 3 and 5 (J. Bialek, Tracing the flow of electricity, 1996). Upstream the users are
+the nodes that supply, downstream the nodes that take; MW.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import FloatArray, IntArray, floats, ints, sums
+from hostcap.findings import Finding
+from hostcap.flows import FlowNetwork, FlowPeriod
+from hostcap.network import _ByContent
+
+Netting = Literal["none", "node", "bus"]
+"""Whether generation and load at one place are netted against each other before tracing: never, by node, or by bus."""
+ZERO_MW = 1e-9
+"""Through-flow below which nothing flows at a bus, and nothing is shared there."""
+
+
+@frozen(kw_only=True, eq=False)
+class DirectedFlows(_ByContent):
+    """A period with every branch directed, and every MW at its bus (method, section 2).
+
+    Attributes:
+        send, receive: Bus that each branch takes MW from and gives them to, shape (branch,).
+        sent_mw, received_mw: MW at either end, >= 0, shape (branch,).
+        generation_mw, load_mw: Of each row of the network's map, >= 0, shape (row,).
+        in_mw, out_mw: What comes to and leaves each bus, shape (bus,).
+        mismatch_mw: ``in - out`` less half of the fixed loss of each connected branch, shape (bus,).
+        lost: Branches whose loss is larger than their flow, so that nothing is received; index, shape (lost,).
+    """
+
+    send: IntArray = field(converter=ints)
+    receive: IntArray = field(converter=ints)
+    sent_mw: FloatArray = field(converter=floats)
+    received_mw: FloatArray = field(converter=floats)
+    generation_mw: FloatArray = field(converter=floats)
+    load_mw: FloatArray = field(converter=floats)
+    in_mw: FloatArray = field(converter=floats)
+    out_mw: FloatArray = field(converter=floats)
+    mismatch_mw: FloatArray = field(converter=floats)
+    lost: IntArray = field(converter=ints)
+
+
+def directed(period: FlowPeriod, *, netting: Netting = "none") -> DirectedFlows:
+    """Direct the branches of a period, and put generation and load at their buses.
+
+    Negative load supplies and negative generation takes; both are added, none is overwritten.
+    """
+    network = period.network
+    forward = period.flow_mw >= 0
+    send = np.where(forward, network.from_bus, network.to_bus)
+    receive = np.where(forward, network.to_bus, network.from_bus)
+    sent = np.abs(period.flow_mw)
+    left = sent - np.maximum(period.loss_mw, 0.0)
+    generation, load = _allocated(period, netting)
+    size = network.bus.size
+    received = np.maximum(left, 0.0)
+    in_mw = sums(receive, received, size) + sums(network.row_bus, generation, size)
+    out_mw = sums(send, sent, size) + sums(network.row_bus, load, size)
+    half = period.fixed_loss_mw / 2.0
+    fixed = sums(network.from_bus, half, size) + sums(network.to_bus, half, size)
+    return DirectedFlows(
+        send=send,
+        receive=receive,
+        sent_mw=sent,
+        received_mw=received,
+        generation_mw=generation,
+        load_mw=load,
+        in_mw=in_mw,
+        out_mw=out_mw,
+        mismatch_mw=in_mw - out_mw - fixed,
+        lost=np.flatnonzero((left < 0) & (sent > 0)),
+    )
+
+
+def _allocated(period: FlowPeriod, netting: Netting) -> tuple[FloatArray, FloatArray]:
+    """Generation and load of each row, both >= 0."""
+    network = period.network
+    factor, node = network.row_factor, network.row_node
+    generation, load = factor * period.generation_mw[node], factor * period.load_mw[node]
+    if netting == "node":
+        generation, load = generation - load, np.zeros_like(load)
+    supplied = np.maximum(generation, 0.0) + np.maximum(-load, 0.0)
+    taken = np.maximum(load, 0.0) + np.maximum(-generation, 0.0)
+    if netting == "bus":
+        size, bus = network.bus.size, network.row_bus
+        all_supplied, all_taken = sums(bus, supplied, size), sums(bus, taken, size)
+        net = np.minimum(all_supplied, all_taken)
+        # Each row of a bus gives the same part of what is netted there.
+        supplied = supplied * (1.0 - _ratio(net, all_supplied))[bus]
+        taken = taken * (1.0 - _ratio(net, all_taken))[bus]
+    return supplied, taken
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    ratio: FloatArray = np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+    return ratio
+
+
+@frozen(kw_only=True, eq=False)
+class Shares(_ByContent):
+    """Shares of the users of one direction.
+
+    Attributes:
+        user: The nodes that supply (up) or take (down), index into ``network.node``, shape (user,).
+        user_mw: What each of them supplies or takes, shape (user,).
+        branch_mw: Of each branch, shape (branch, user).
+        bus_mw: Of what flows through each bus, shape (bus, user).
+        station_mw: Of what enters each station, shape (station, user).
+    """
+
+    user: IntArray = field(converter=ints)
+    user_mw: FloatArray = field(converter=floats)
+    branch_mw: FloatArray = field(converter=floats)
+    bus_mw: FloatArray = field(converter=floats)
+    station_mw: FloatArray = field(converter=floats)
+
+    def mix(self) -> FloatArray:
+        """Composition of each bus: its shares divided by their sum, 0 where nothing flows, shape (bus, user)."""
+        total = self.bus_mw.sum(axis=1, keepdims=True)
+        mix: FloatArray = np.divide(self.bus_mw, total, out=np.zeros_like(self.bus_mw), where=total > ZERO_MW)
+        return mix
+
+
+@frozen(kw_only=True)
+class TraceBalance:
+    """How the MW of one traced period add up; MW.
+
+    Attributes:
+        generation_mw, load_mw: What nodes supply and take.
+        loss_mw, fixed_loss_mw: Dynamic losses (what is sent and not received), and fixed losses.
+        gross_demand_mw: Sum of all loads traced upstream.
+        net_generation_mw: Sum of all generation traced downstream.
+        dead_end_mw: What flows into buses that nothing leaves, and feeds fixed losses alone.
+        unexplained_up_mw: Generation less gross demand and what dead ends take.
+        unexplained_down_mw: Load less net generation.
+        mismatch_mw, mismatch_bus: Largest difference at a bus between what comes and what leaves, and where.
+        islands: Separate parts with flow.
+        cycle: Branches of a directed cycle; empty where there is none.
+    """
+
+    generation_mw: float
+    load_mw: float
+    loss_mw: float
+    fixed_loss_mw: float
+    gross_demand_mw: float
+    net_generation_mw: float
+    dead_end_mw: float
+    unexplained_up_mw: float
+    unexplained_down_mw: float
+    mismatch_mw: float
+    mismatch_bus: str
+    islands: int
+    cycle: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True, eq=False)
+class Trace(_ByContent):
+    """One traced period.
+
+    Attributes:
+        period: What was traced.
+        network: What the indices speak of; the period's own, unless the tracer joins branches.
+        up: Shares of the nodes that supply, gross of losses unless the mode says otherwise.
+        down: Shares of the nodes that take, net of losses unless the mode says otherwise.
+        up_mw: What each supplier sends to each taker, as the upstream trace sees it; shape (supplier, taker).
+        down_mw: The same as the downstream trace sees it.
+        balance: How it adds up.
+        findings: What was noticed while tracing.
+    """
+
+    period: FlowPeriod
+    network: FlowNetwork
+    up: Shares
+    down: Shares
+    up_mw: FloatArray = field(converter=floats)
+    down_mw: FloatArray = field(converter=floats)
+    balance: TraceBalance
+    findings: tuple[Finding, ...] = ()
+
+    def loss_of_takers_mw(self) -> FloatArray:
+        """Loss charged to each taker: its gross demand less what it takes, shape (taker,)."""
+        charged: FloatArray = self.up_mw.sum(axis=0) - self.down.user_mw
+        return charged
+
+    def loss_of_suppliers_mw(self) -> FloatArray:
+        """Loss charged to each supplier: what it supplies less its net generation, shape (supplier,)."""
+        charged: FloatArray = self.up.user_mw - self.down_mw.sum(axis=1)
+        return charged

@@ -1,0 +1,1 @@
+"""Flows that ship: small published systems to try tracing on."""
