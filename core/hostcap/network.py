@@ -34,7 +34,9 @@ SQRT3 = float(np.sqrt(3.0))
 LV_BELOW_KV = 1.0
 """A bus is LV when its nominal line-to-line voltage is below this, kV."""
 
-PHASE_LETTERS = {1: "A", 2: "B", 3: "C"}
+BALANCED = 123
+"""Number of the one node of a bus in a balanced network: it stands for the three phases together."""
+PHASE_LETTERS = {1: "A", 2: "B", 3: "C", BALANCED: "ABC"}
 
 
 class _ByContent:
@@ -75,7 +77,9 @@ class Nodes(_ByContent):
 
     Attributes:
         bus: Bus of each node, shape (node,).
-        number: 1, 2, 3 for phases A, B, C; 4 and higher for neutrals, unless the study says otherwise.
+        number: 1, 2, 3 for phases A, B, C; 4 and higher for neutrals, unless the study says otherwise. A balanced
+            network has one node for each bus, ``BALANCED``; its voltage is that of phase A, and what flows into it is
+            the sum of three equal phases.
         nominal_v: Nominal voltage to ground, V.
         reference: Node that the phase is measured to; -1 for ground.
         live: Reached from a source over conductors.

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from hostcap._arrays import BoolArray, FloatArray, IntArray, sums
 from hostcap.growth import Direction
 from hostcap.limits import LimitSet, Violations
-from hostcap.network import PHASE_LETTERS, Network
+from hostcap.network import BALANCED, PHASE_LETTERS, Network
 from hostcap.operating_point import FeederScope, OperatingPoint
 from hostcap.search import NEVER, STATUSES, SearchResult, Status
 from hostcap.tables import Table
@@ -241,6 +241,7 @@ def customer_volts(network: Network, states: list[SolvedState]) -> FloatArray:
     phase = np.where(node >= 0, nodes.number[node], 0)
     kept = (node >= 0) & np.isin(phase, list(PHASE_LETTERS)) & ~nodes.neutral[node]
     owner, node, phase = owner[kept][::-1], node[kept][::-1], phase[kept][::-1]
+    column = np.where(phase == BALANCED, 1, phase) - 1
     volts = np.full((customers.id.size, 3), np.nan)
     distinct = {id(state): state for state in states}
     group = customers.group[owner] - 1
@@ -249,7 +250,10 @@ def customer_volts(network: Network, states: list[SolvedState]) -> FloatArray:
         here = state_key[group] == key
         reference = nodes.reference[node[here]]
         to = np.where(reference >= 0, state.node_v[reference], 0.0)
-        volts[owner[here], phase[here] - 1] = np.abs(state.node_v[node[here]] - to)
+        volts[owner[here], column[here]] = np.abs(state.node_v[node[here]] - to)
+    # The one voltage of a balanced bus is that of all its phases.
+    balanced = owner[phase == BALANCED]
+    volts[balanced] = volts[balanced, :1]
     return volts
 
 

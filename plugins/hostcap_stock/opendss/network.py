@@ -24,10 +24,10 @@ from hostcap.network import (
     phase_code,
 )
 from hostcap.topology import CapacityGroups, FeedingTransformer, capacity_groups, coil_nodes, live_nodes
-from hostcap_stock.opendss.customers import CustomerTable, assign_customers
+from hostcap_stock.networks.customers import CustomerTable, assign_customers
+from hostcap_stock.networks.noted import note_network, note_ratings
 from hostcap_stock.opendss.hv_locations import read_hv_locations
 from hostcap_stock.opendss.model import Model, TransformerRecord
-from hostcap_stock.opendss.noted import note_network, note_ratings
 from hostcap_stock.opendss.ratings import transformer_ratings
 from hostcap_stock.opendss.regulators import read_regulators
 
@@ -102,7 +102,16 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
     _require_customers(injectors, customers)
     regulators, unjudged = read_regulators(model, equipment, conductors)
     note_network(
-        model, live=live, groups=groups, customers=customers, injectors=injectors, unjudged=unjudged, findings=findings
+        buses=len(model.bus_names),
+        node_names=model.node_names,
+        node_bus=model.node_bus,
+        left_as_modelled=model.unknown_elements,
+        live=live,
+        groups=groups,
+        customers=customers,
+        injectors=injectors,
+        unjudged=unjudged,
+        findings=findings,
     )
     buses = Buses(
         name=model.bus_names,
@@ -441,7 +450,13 @@ def _conductors(
         own = int(groups.bus_group[bus]) if bus >= 0 else 0
         equipment_group.append(of_distribution.get(transformer.name, own))
     note_ratings(
-        [] if options.unrated_default else unrated, derived, len(model.lines), options.emergency_factor, findings
+        [] if options.unrated_default else unrated,
+        derived,
+        len(model.lines),
+        options.emergency_factor,
+        findings,
+        way_out='state normamps, or set network.unrated = "engine-default"',
+        emergency_way_out="state emergamps, or set network.emergency_factor",
     )
     columns = rows.columns
     return (

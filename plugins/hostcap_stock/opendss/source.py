@@ -16,8 +16,8 @@ from hostcap.findings import Finding, Severity, some
 from hostcap.network import Network, Origin
 from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Settling
+from hostcap_stock.networks.customers import read_customer_table
 from hostcap_stock.opendss.config import OpenDssConfig
-from hostcap_stock.opendss.customers import read_customer_table
 from hostcap_stock.opendss.engine import ControlLoopError, Engine, engine_errors_translated
 from hostcap_stock.opendss.frozen import FrozenOpenDss
 from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, read_model

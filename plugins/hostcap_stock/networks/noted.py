@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hostcap._arrays import BoolArray, IntArray
 from hostcap.findings import Finding, Severity, some
 from hostcap.network import Customers, Injectors
 from hostcap.topology import CapacityGroups
-from hostcap_stock.opendss.model import Model
 
 
 def note_ratings(
-    unrated: list[str], derived: list[str], lines: int, emergency_factor: float, findings: list[Finding]
+    unrated: list[str],
+    derived: list[str],
+    lines: int,
+    emergency_factor: float,
+    findings: list[Finding],
+    *,
+    way_out: str,
+    emergency_way_out: str,
 ) -> None:
-    """Lines that state no normal or no emergency rating."""
+    """Lines that state no normal or no emergency rating; ``way_out`` is what to do about the first."""
     if unrated:
         findings.append(
             Finding(
@@ -23,7 +31,7 @@ def note_ratings(
                 element=some(unrated),
                 count=len(unrated),
                 message=f"{len(unrated)} of {lines} lines state no normal rating and are not watched by thermal "
-                'limits; state normamps, or set network.unrated = "engine-default"',
+                f"limits; {way_out}",
             )
         )
     if derived:
@@ -34,14 +42,17 @@ def note_ratings(
                 element=some(derived),
                 count=len(derived),
                 message=f"{len(derived)} lines state no emergency rating; {emergency_factor:g} x normal is used where "
-                "emergency ratings are asked for; state emergamps, or set network.emergency_factor",
+                f"emergency ratings are asked for; {emergency_way_out}",
             )
         )
 
 
 def note_network(
-    model: Model,
     *,
+    buses: int,
+    node_names: Sequence[str],
+    node_bus: IntArray,
+    left_as_modelled: Sequence[str],
     live: BoolArray,
     groups: CapacityGroups,
     customers: Customers,
@@ -52,7 +63,7 @@ def note_network(
     """Dead nodes and who hangs on them, loads without kW, meshed groups, and what acts unseen."""
     dead = np.flatnonzero(~live)
     if dead.size:
-        listed = [model.node_names[n] for n in dead]
+        listed = [node_names[n] for n in dead]
         findings.append(
             Finding(
                 severity=Severity.WARNING,
@@ -63,7 +74,7 @@ def note_network(
                 "close or complete what should feed them",
             )
         )
-    _note_dead_customers(model, live, customers, injectors, findings)
+    _note_dead_customers(buses, node_bus, live, customers, injectors, findings)
     idle = (injectors.kind == "load") & (injectors.load_kw == 0) & (injectors.generation_kw == 0)
     if np.any(idle):
         findings.append(
@@ -88,13 +99,13 @@ def note_network(
                 "if that is not meant, look for a closed switch between LV networks",
             )
         )
-    if model.unknown_elements:
+    if left_as_modelled:
         findings.append(
             Finding(
                 severity=Severity.WARNING,
                 code="elements-left-as-modelled",
-                element=some(model.unknown_elements),
-                count=len(model.unknown_elements),
+                element=some(list(left_as_modelled)),
+                count=len(left_as_modelled),
                 message="elements that are neither load nor generator, PV or storage act as the engine has them; "
                 "replace them by loads or generators if they should be part of the start",
             )
@@ -113,11 +124,16 @@ def note_network(
 
 
 def _note_dead_customers(
-    model: Model, live: BoolArray, customers: Customers, injectors: Injectors, findings: list[Finding]
+    buses: int,
+    node_bus: IntArray,
+    live: BoolArray,
+    customers: Customers,
+    injectors: Injectors,
+    findings: list[Finding],
 ) -> None:
     off = np.flatnonzero(~customers.live).astype(np.int32)
-    live_bus = np.zeros(len(model.bus_names), dtype=bool)
-    live_bus[model.node_bus[live]] = True
+    live_bus = np.zeros(buses, dtype=bool)
+    live_bus[node_bus[live]] = True
     # On a bus with live nodes only the phase is missing; elsewhere the whole bus is.
     phase_missing = live_bus[customers.bus[off]]
     for chosen, code, why in (

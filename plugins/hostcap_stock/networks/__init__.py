@@ -1,0 +1,1 @@
+"""What every network source says about a model, whatever its engine: customers, and findings."""
