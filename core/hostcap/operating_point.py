@@ -21,6 +21,7 @@ class OperatingPoint(_ByContent):
         load_kw, generation_kw: >= 0 in their natural direction, shape (injector,).
         load_kvar, generation_kvar: Positive consumes, negative supplies, for both.
         comparable: Existing kW differ between customers; weights may be made from them.
+        instant_stated: The study states the instant; it is not the first of January for want of another.
         findings: What was noticed on the way to it, such as readings that an explicit rule filled.
     """
 
@@ -31,6 +32,7 @@ class OperatingPoint(_ByContent):
     generation_kw: FloatArray = field(converter=floats)
     generation_kvar: FloatArray = field(converter=floats)
     comparable: bool = True
+    instant_stated: bool = True
     findings: tuple[Finding, ...] = ()
 
     @property

@@ -6,6 +6,9 @@ import attrs
 import numpy as np
 import pytest
 
+from hostcap.errors import ProfileError
+from hostcap.network import Network
+from hostcap.profiles import PowerProfiles, Series, Window
 from hostcap.testing import (
     AllocationSuite,
     Case,
@@ -30,6 +33,30 @@ class TestNegativeLoad(InjectionSuite):
             name="negative-load",
             settings=request.param,
             wrong=[{"power_factor": 0.0}, {"power_factor": 1.2}, {"direction": "sideways"}],
+        )
+
+
+class Sunny:
+    """Profiles with one series: 0.9 kW from each kW of panels, all day long."""
+
+    def customers(self, network: Network, window: Window) -> PowerProfiles:
+        raise ProfileError("there are no customers here")
+
+    def series(self, network: Network, name: str, window: Window) -> Series:
+        instant = window.instants(30)
+        return Series(name=name, instant=instant, value=np.full(instant.size, 0.9))
+
+
+class TestPvSystem(InjectionSuite):
+    @pytest.fixture(params=[{}, {"dc_ac_ratio": 1.3, "power_factor": -0.9, "efficiency": 0.95}], ids=["plain", "full"])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return Case(
+            module="hostcap_stock.injections.plugin",
+            kind="injection",
+            name="pv-system",
+            settings={"profile": "rooftop", **request.param},
+            wrong=[{"profile": ""}, {"efficiency": 1.1}, {"dc_ac_ratio": 0.0}, {"direction": "import"}],
+            parts={"profiles": Sunny()},
         )
 
 

@@ -183,11 +183,18 @@ class Moment:
         network: The feeder.
         instant: End of the interval that the start stands for.
         profiles: The study's profiles; None where it has none.
+        instant_stated: The study states the instant; it is not the first of January for want of another.
     """
 
     network: Network
     instant: datetime
     profiles: Profiles | None = None
+    instant_stated: bool = True
+
+    @classmethod
+    def of(cls, network: Network, point: OperatingPoint, profiles: Profiles | None) -> Moment:
+        """The moment of an operating point."""
+        return cls(network=network, instant=point.instant, profiles=profiles, instant_stated=point.instant_stated)
 
 
 class Injection(Protocol):

@@ -83,7 +83,7 @@ class LvHeadroom:
     def plan(self, frozen: FrozenNetwork, prepared: Prepared, direction: Direction | None = None) -> Plan:
         """The states of this study on a frozen network; its first direction unless another is given."""
         step_kw = prepared.weights * self.config.step_kw_per_customer
-        moment = Moment(network=frozen.network, instant=prepared.operating_point.instant, profiles=self.profiles)
+        moment = Moment.of(frozen.network, prepared.operating_point, self.profiles)
         growth = customer_growth(
             frozen.network, step_kw, self.injection.unit(direction or self.injection.directions[0], moment)
         )

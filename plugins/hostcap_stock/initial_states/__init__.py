@@ -65,6 +65,7 @@ class AsModelled:
         injectors = network.injectors
         return OperatingPoint(
             instant=_instant(self.config.start_time, scope),
+            instant_stated=self.config.start_time is not None,
             as_modelled=True,
             load_kw=injectors.load_kw,
             load_kvar=injectors.load_kvar,
@@ -83,7 +84,7 @@ class ZeroLoad:
     def operating_point(self, network: Network, scope: FeederScope, profiles: Profiles | None = None) -> OperatingPoint:
         """Zeros."""
         zero = np.zeros(network.injectors.name.size)
-        return _written(zero, zero, zero, zero, _instant(self.config.start_time, scope))
+        return _written(zero, zero, zero, zero, self.config.start_time, scope)
 
 
 @frozen(kw_only=True)
@@ -102,7 +103,8 @@ class FixedLoad:
             consuming * c.load_kvar_per_customer,
             generating * c.generation_kw_per_customer,
             generating * c.generation_kvar_per_customer,
-            _instant(c.start_time, scope),
+            c.start_time,
+            scope,
         )
 
 
@@ -135,10 +137,12 @@ def _written(
     load_kvar: FloatArray,
     generation_kw: FloatArray,
     generation_kvar: FloatArray,
-    instant: datetime,
+    start_time: datetime | None,
+    scope: FeederScope,
 ) -> OperatingPoint:
     return OperatingPoint(
-        instant=instant,
+        instant=_instant(start_time, scope),
+        instant_stated=start_time is not None,
         as_modelled=False,
         load_kw=load_kw,
         load_kvar=load_kvar,

@@ -1,4 +1,4 @@
-"""What one kW of growth is electrically: ``negative-load``."""
+"""What one kW of growth is electrically: ``negative-load``, ``pv-system``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from hostcap.config import about
 from hostcap.growth import ConstantPower, Direction, UnitInjection
 from hostcap.plugins.kinds import Moment
 from hostcap_stock.injections._validation import power_factor
+from hostcap_stock.injections.pv_system import PvSystem, PvSystemConfig
+
+__all__ = ["NegativeLoad", "NegativeLoadConfig", "PvSystem", "PvSystemConfig"]
 
 
 @frozen(kw_only=True)
