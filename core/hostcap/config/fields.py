@@ -77,10 +77,19 @@ def in_schema(**keywords: Any) -> Callable[[CheckT], CheckT]:
     return say
 
 
+def _quoted(attribute: attrs.Attribute[Any]) -> str:
+    return f"'{attribute.name}' "
+
+
+def _refused(attribute: attrs.Attribute[Any], why: str) -> ValueError:
+    """Begins with the quoted field, as attrs' own validators do; the report of a study file names the key instead."""
+    return ValueError(_quoted(attribute) + why)
+
+
 def finite(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
     """Neither nan nor infinite."""
     if value is not None and not math.isfinite(value):
-        raise ValueError(f"must be finite, got {shown(value)}")
+        raise _refused(attribute, f"must be finite, got {shown(value)}")
 
 
 @in_schema(exclusiveMinimum=0)
@@ -88,7 +97,7 @@ def positive(instance: Any, attribute: attrs.Attribute[Any], value: float | None
     """Finite and > 0."""
     finite(instance, attribute, value)
     if value is not None and not value > 0:
-        raise ValueError(f"must be > 0, got {shown(value)}")
+        raise _refused(attribute, f"must be > 0, got {shown(value)}")
 
 
 @in_schema(minimum=0)
@@ -96,7 +105,7 @@ def non_negative(instance: Any, attribute: attrs.Attribute[Any], value: float | 
     """Finite and >= 0."""
     finite(instance, attribute, value)
     if value is not None and not value >= 0:
-        raise ValueError(f"must be >= 0, got {shown(value)}")
+        raise _refused(attribute, f"must be >= 0, got {shown(value)}")
 
 
 def between(low: float, high: float) -> Validator:
@@ -106,7 +115,7 @@ def between(low: float, high: float) -> Validator:
     def check(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
         finite(instance, attribute, value)
         if value is not None and not low <= value <= high:
-            raise ValueError(f"must be {low} to {high}, got {shown(value)}")
+            raise _refused(attribute, f"must be {low} to {high}, got {shown(value)}")
 
     return check
 
@@ -118,7 +127,7 @@ def one_of(*allowed: str) -> Validator:
     def check(instance: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
         if value is not None and value not in allowed:
             hint = did_you_mean(value, allowed)
-            raise ValueError(f"must be one of {', '.join(allowed)}, got {shown(value)}{hint}")
+            raise _refused(attribute, f"must be one of {', '.join(allowed)}, got {shown(value)}{hint}")
 
     return check
 
@@ -126,14 +135,14 @@ def one_of(*allowed: str) -> Validator:
 def with_offset(instance: Any, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
     """A time that says its offset; a naive one could be anywhere."""
     if value is not None and value.utcoffset() is None:
-        raise ValueError(f"must have an offset, such as {value.isoformat()}Z for UTC, got {shown(value)}")
+        raise _refused(attribute, f"must have an offset, such as {value.isoformat()}Z for UTC, got {shown(value)}")
 
 
 @in_schema(minItems=1, pattern=r"\S")
 def not_empty(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """A list with an entry, a text with more than blanks."""
     if value is not None and not (value.strip() if isinstance(value, str) else value):
-        raise ValueError(f"must not be {'blank' if isinstance(value, str) else 'empty'}")
+        raise _refused(attribute, f"must not be {'blank' if isinstance(value, str) else 'empty'}")
 
 
 @in_schema(uniqueItems=True)
@@ -143,7 +152,7 @@ def unique(instance: Any, attribute: attrs.Attribute[Any], value: Iterable[Any] 
     for item in value or ():
         same = item.casefold() if isinstance(item, str) else item
         if same in seen:
-            raise ValueError(f"names {shown(item)} twice")
+            raise _refused(attribute, f"names {shown(item)} twice")
         seen.add(same)
 
 
@@ -167,7 +176,7 @@ def folder_name(instance: Any, attribute: attrs.Attribute[Any], value: str | Non
         else None
     )
     if reason:
-        raise ValueError(f"cannot name a folder, as it {reason}: {shown(value)}")
+        raise _refused(attribute, f"cannot name a folder, as it {reason}: {shown(value)}")
 
 
 def each(*checks: Validator) -> Validator:
@@ -181,6 +190,8 @@ def each(*checks: Validator) -> Validator:
                 try:
                     one(instance, attribute, item)
                 except ValueError as error:
-                    raise ValueError(f"entry {index}: {error}") from error
+                    raise _refused(
+                        attribute, f"entry {index}: {str(error).removeprefix(_quoted(attribute))}"
+                    ) from error
 
     return check

@@ -15,7 +15,8 @@ import pytest
 
 from hostcap.errors import HostcapError
 from hostcap.growth import Growth, UnitInjection, customer_growth
-from hostcap.limits import LimitSet, LinearLimits, RowLabels
+from hostcap.limit_rows import conductor_rows, node_rows
+from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.plugins import NetworkPlugin, SolverPlugin
 from hostcap.power_flow import FrozenNetwork, Settling
@@ -342,68 +343,19 @@ def watched(network: Network) -> LimitSet:
     """Voltages of live phases within 5 % of nominal, and currents of rated conductors."""
     nodes, conductors = network.nodes, network.conductors
     seen = np.flatnonzero(nodes.live & ~nodes.neutral)
-    bus = nodes.bus[seen]
-    size = seen.size
-    grounded = np.where(nodes.reference[seen] >= 0, nodes.reference[seen], seen)
-    pairs = np.stack([seen, grounded], axis=1).ravel()
-    weight = np.stack([np.ones(size), np.where(nodes.reference[seen] >= 0, -1.0, 0.0)], axis=1).ravel()
-    scale = np.repeat(1.0 / nodes.nominal_v[seen], 2)
-    voltage = LinearLimits(
-        labels=_labels(
-            network, network.buses.name[bus], "Bus", 0, nodes.number[seen], "pu", network.buses.group[bus], bus
-        ),
-        node_ptr=np.arange(0, 2 * size + 1, 2),
-        node_index=pairs,
-        node_coefficient=weight * scale,
-        conductor_ptr=np.zeros(size + 1),
-        conductor_index=[],
-        conductor_coefficient=[],
-        lower=np.full(size, 0.95),
-        upper=np.full(size, 1.05),
-        metric_low="voltage-low",
-        metric_high="voltage-high",
-        description="0.95-1.05 pu",
-    )
-    rated = np.flatnonzero(conductors.watched & (conductors.normal_a > 0))
-    equipment, count = conductors.equipment[rated], rated.size
-    if count == 0:
-        return LimitSet([voltage], group_count=len(network.groups))
-    thermal = LinearLimits(
-        labels=_labels(
+    limits = [
+        node_rows(
             network,
-            network.equipment.name[equipment],
-            "Line",
-            conductors.terminal[rated],
-            nodes.number[conductors.node[rated]],
-            "A",
-            network.equipment.group[equipment],
-            nodes.bus[conductors.node[rated]],
-        ),
-        node_ptr=np.zeros(count + 1),
-        node_index=[],
-        node_coefficient=[],
-        conductor_ptr=np.arange(count + 1),
-        conductor_index=rated,
-        conductor_coefficient=np.ones(count),
-        lower=np.full(count, np.nan),
-        upper=conductors.normal_a[rated],
-        metric_low="",
-        metric_high="thermal",
-        description="normal rating",
-    )
-    return LimitSet([voltage, thermal], group_count=len(network.groups))
-
-
-def _labels(
-    network: Network, name: Any, kind: str, terminal: Any, number: Any, unit: str, group: Any, bus: Any
-) -> RowLabels:
-    size = name.size
-    return RowLabels(
-        equipment=name,
-        equipment_type=[kind] * size,
-        terminal=np.broadcast_to(terminal, size),
-        phase=["ABC"[n - 1] if 1 <= n <= 3 else "N" for n in number],
-        unit=[unit] * size,
-        group=group,
-        v_base_v=network.buses.nominal_kv[bus] * 1000.0,
-    )
+            seen,
+            to=nodes.reference[seen],
+            scale=1.0 / nodes.nominal_v[seen],
+            unit="pu",
+            lower=0.95,
+            upper=1.05,
+            description="0.95-1.05 pu",
+        )
+    ]
+    rated = np.flatnonzero(conductors.watched & (conductors.normal_a > 0))
+    if rated.size:
+        limits.append(conductor_rows(network, rated, upper=conductors.normal_a[rated], description="normal rating"))
+    return LimitSet(limits, group_count=len(network.groups))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
-from hostcap.limits import THERMAL, Limits, LinearLimits, RowLabels
+from hostcap.limit_rows import conductor_rows
+from hostcap.limits import Limits
 from hostcap.network import Network
 from hostcap_stock.constraints.config import ThermalConfig
 
@@ -20,36 +21,18 @@ class Thermal:
 
     def limits(self, network: Network) -> Sequence[Limits]:
         """Rows in A."""
-        c, conductors, equipment = self.config, network.conductors, network.equipment
+        c, conductors = self.config, network.conductors
         rating = conductors.normal_a if c.rating_basis == "normal" else conductors.emergency_a
         level = {"lv": conductors.lv, "hv": ~conductors.lv, "both": np.ones_like(conductors.lv)}[c.voltage_level]
         chosen = np.flatnonzero(conductors.watched & level & (rating > 0)).astype(np.int32)
         if chosen.size == 0:
             return []
-        own = conductors.equipment[chosen]
-        size = chosen.size
+        levels = {"lv": "LV", "hv": "HV", "both": "LV and HV"}[c.voltage_level]
         return [
-            LinearLimits(
-                labels=RowLabels(
-                    equipment=equipment.name[own],
-                    equipment_type=equipment.kind[own],
-                    terminal=conductors.terminal[chosen],
-                    phase=conductors.phase[chosen],
-                    unit=["A"] * size,
-                    group=equipment.group[own],
-                    v_base_v=network.buses.nominal_kv[network.nodes.bus[conductors.node[chosen]]] * 1000.0,
-                ),
-                node_ptr=np.zeros(size + 1),
-                node_index=[],
-                node_coefficient=[],
-                conductor_ptr=np.arange(size + 1),
-                conductor_index=chosen,
-                conductor_coefficient=np.ones(size),
-                lower=np.full(size, np.nan),
+            conductor_rows(
+                network,
+                chosen,
                 upper=rating[chosen] * c.percent_of_rating / 100.0,
-                metric_low="",
-                metric_high=THERMAL,
-                description=f"thermal {c.percent_of_rating:g} % of {c.rating_basis} rating, "
-                + {"lv": "LV", "hv": "HV", "both": "LV and HV"}[c.voltage_level],
+                description=f"thermal {c.percent_of_rating:g} % of {c.rating_basis} rating, {levels}",
             )
         ]

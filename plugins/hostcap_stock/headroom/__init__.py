@@ -1,1 +1,18 @@
-"""Headroom studies."""
+"""Headroom studies. Python users construct ``LVHeadroom``; it is imported when it is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hostcap_stock.headroom.compose import LVHeadroom
+
+__all__ = ["LVHeadroom"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hostcap_stock.headroom import compose
+
+    return getattr(compose, name)

@@ -37,7 +37,7 @@ class NeutralCurrent:
         """One row for each end of each neutral conductor."""
         import numpy as np
 
-        from hostcap.limits import LinearLimits, RowLabels
+        from hostcap.limit_rows import conductor_rows
 
         conductors, nodes = network.conductors, network.nodes
         at = np.maximum(conductors.node, 0)
@@ -45,31 +45,15 @@ class NeutralCurrent:
         seen = np.flatnonzero(line & (conductors.node >= 0) & nodes.neutral[at] & nodes.live[at])
         if seen.size == 0:
             return []
-        equipment, bus = conductors.equipment[seen], nodes.bus[conductors.node[seen]]
-        labels = RowLabels(
-            equipment=network.equipment.name[equipment],
-            equipment_type=network.equipment.kind[equipment],
-            terminal=conductors.terminal[seen],
-            phase=["N"] * seen.size,
-            unit=["A"] * seen.size,
-            group=network.equipment.group[equipment],
-            v_base_v=network.buses.nominal_kv[bus] * 1000.0,
-        )
-        rows = LinearLimits(
-            labels=labels,
-            node_ptr=np.zeros(seen.size + 1),
-            node_index=[],
-            node_coefficient=[],
-            conductor_ptr=np.arange(seen.size + 1),
-            conductor_index=seen,
-            conductor_coefficient=np.ones(seen.size),
-            lower=np.full(seen.size, np.nan),
-            upper=np.full(seen.size, self.max_a),
-            metric_low="",
-            metric_high="neutral-current",
-            description=f"neutral <= {self.max_a:g} A",
-        )
-        return [rows]
+        return [
+            conductor_rows(
+                network,
+                seen,
+                upper=self.max_a,
+                metric="neutral-current",
+                description=f"neutral <= {self.max_a:g} A",
+            )
+        ]
 
 
 @frozen(kw_only=True)
