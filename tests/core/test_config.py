@@ -286,8 +286,9 @@ def test_an_author_who_uses_a_type_that_no_file_can_hold_is_told() -> None:
     ],
 )
 def test_a_validator_says_what_is_due_and_what_it_got(check: Any, value: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        check(None, None, value)
+    field = attrs.fields(attrs.make_class("Settings", ["share"])).share
+    with pytest.raises(ValueError, match=f"^'share' {re.escape(message)}$"):
+        check(None, field, value)
 
 
 @pytest.mark.parametrize("check", [finite, positive, non_negative, between(0, 1), one_of("a"), not_empty, unique])
