@@ -250,6 +250,11 @@ class LimitSet:
         self._build_checks()
         self.linear_rows = sum(limit.lower.size for limit in limits if isinstance(limit, LinearLimits))
 
+    @property
+    def description(self) -> str:
+        """The limits in one line, for tables and people."""
+        return "; ".join(dict.fromkeys(limit.description for limit in self.limits))
+
     def _build_checks(self) -> None:
         row, sign, bound, scale, family = [], [], [], [], []
         offset = 0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from hostcap.growth import Direction, Growth, customer_growth
+from hostcap.growth import Direction, Directions, Growth, customer_growth
 from hostcap.limits import BROKEN, LimitSet, LinearLimits
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
@@ -84,8 +84,8 @@ def frozen_feeder(feeder: Feeder, networks: Path | None) -> Iterator[FrozenOpenD
 
 def growth_of(network: Network, *, step_kw: Any, direction: str, power_factor: float) -> Growth:
     """Growth beside every customer's loads."""
-    settings = NegativeLoadConfig(direction=Direction(direction), power_factor=power_factor)
-    unit = NegativeLoad(config=settings).unit(settings.direction)
+    settings = NegativeLoadConfig(direction=Directions(direction), power_factor=power_factor)
+    unit = NegativeLoad(config=settings).unit(Direction(direction))
     return customer_growth(network, np.where(network.customers.grows, step_kw, 0.0), unit)
 
 

@@ -23,7 +23,7 @@ import hostcap_stock.opendss.plugin
 import hostcap_stock.writers.plugin
 from hostcap import WorkPackage
 from hostcap.errors import ConfigError
-from hostcap.growth import Direction, customer_growth
+from hostcap.growth import Direction, Directions, customer_growth
 from hostcap.limits import LimitSet, LinearLimits, RowLabels
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope, OperatingPoint
@@ -110,7 +110,7 @@ def by_injector(network: Network, values: Any) -> dict[str, float]:
 def test_one_kw_of_growth_has_the_sign_of_its_direction_and_kvar_by_the_sign_of_the_power_factor(
     direction: Direction, power_factor: float, p_kw: float, q_kvar: float
 ) -> None:
-    injection = NegativeLoad(config=NegativeLoadConfig(direction=direction, power_factor=power_factor))
+    injection = NegativeLoad(config=NegativeLoadConfig(direction=Directions(direction), power_factor=power_factor))
     unit = injection.unit(direction)
     assert unit.p_kw == p_kw
     assert unit.q_kvar == pytest.approx(q_kvar, rel=1e-12, abs=1e-15)

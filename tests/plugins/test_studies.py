@@ -49,7 +49,9 @@ def answered(studies: Path, name: str) -> tuple[list[dict[str, Any]], list[dict[
     if name.startswith("cre21-export"):
         assert facts["states_solved"] <= 2 * facts["last_step"]
     assert facts["rounds"] <= facts["states_solved"]
-    assert set(facts["trail"]["margin"]) >= set(results["lv_group_hosting_capacity"]["capacity_group_head_id"])
+    assert set(facts["searches"][0]["trail"]["margin"]) >= set(
+        results["lv_group_hosting_capacity"]["capacity_group_head_id"]
+    )
     groups = list(results["lv_group_hosting_capacity"].rows())
     return groups, [row for row in results["constraint_violations"].rows() if row["binding"]]
 

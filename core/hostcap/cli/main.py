@@ -170,7 +170,7 @@ def _show_summary(found: Results) -> None:
     rows += [(f"version of {name}", number) for name, number in summary.get("versions", {}).items()]
     rows += [(f"machine: {name}", str(value)) for name, value in summary.get("machine", {}).items()]
     for feeder, facts in summary.get("feeders", {}).items():
-        rows += [(f"{feeder}: {name}", _in_words(value)) for name, value in facts.items() if name != "trail"]
+        rows += [(f"{feeder}: {name}", _in_words(value)) for name, value in facts.items() if name != "searches"]
     show_table(("run", ""), rows)
     click.echo()
     show_table(("table", "rows", "meaning"), [(n, str(len(found[n])), found[n].schema.meaning) for n in found.names])

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from attrs import field, frozen
 
-from hostcap._arrays import ComplexArray, IntArray
+from hostcap._arrays import BoolArray, ComplexArray, IntArray
 from hostcap.limits import RowLabels, Violations
 from hostcap.power_flow import Plan, Want
 from hostcap.search import SearchResult
@@ -33,7 +33,7 @@ class Answer:
     """What the tables of a search are made of.
 
     Attributes:
-        breaking: The states that decided some group, by step.
+        breaking: The states that decided some chosen group, by step.
         last_solved: The last step that converged.
         final: All groups at their final levels; None where that state does not converge.
         hv_recorded: Violations of the feeder that did not stop the search, by step of their first sight.
@@ -45,17 +45,20 @@ class Answer:
     hv_recorded: Mapping[int, Violations] = field(factory=dict)
 
 
-def solve_answer(plan: Plan, result: SearchResult, labels: RowLabels) -> Answer:
+def solve_answer(plan: Plan, result: SearchResult, labels: RowLabels, chosen: BoolArray | None = None) -> Answer:
     """Solve the deciding states again, one at a time: full voltages of many states would fill the memory.
 
     Args:
         plan: The plan that the search ran on.
         result: What it found.
         labels: Labels of the rows that the plan watches.
+        chosen: Groups that are asked about, shape (group,); None for all. A start with broken limits is always solved.
     """
+    wanted = result.iteration if chosen is None else result.iteration[chosen]
     breaking = {
         int(step): _must_solve(plan, levels)
         for step, levels in zip(result.breaking_step, result.breaking_levels, strict=True)
+        if step in wanted or step == 0
     }
     last = breaking.get(result.last_solved_step)
     final = _solved(plan, result.final_levels, want={"violations", "nodes", "branches"})

@@ -9,6 +9,7 @@ from hostcap.limits import LimitSet, Violations
 from hostcap.network import Network
 from hostcap.search import STATUSES, SearchResult, Status
 from hostcap_stock.headroom.answer import Answer
+from hostcap_stock.headroom.least import Answered
 
 
 def _worst(limits: LimitSet, violations: Violations) -> str:
@@ -45,13 +46,14 @@ def start_findings(limits: LimitSet, start: Violations) -> list[Finding]:
     return found
 
 
-def answer_findings(network: Network, limits: LimitSet, result: SearchResult, answer: Answer) -> list[Finding]:
+def answer_findings(network: Network, answered: Answered) -> list[Finding]:
     """Violations at the start and at the final levels, near-ties, regulators, and where the search ended early."""
+    limits, result, answer = answered.searched.prepared.limits, answered.searched.result, answered.answer
     start = answer.breaking.get(0)
     found = start_findings(limits, start.violations) if start is not None else []
     found += _final(network, limits, result, answer)
     found += _regulators(network, answer)
-    ties = np.flatnonzero(result.near_tie)
+    ties = np.flatnonzero(answered.chosen & result.near_tie)
     if ties.size:
         found.append(
             Finding(
@@ -63,7 +65,7 @@ def answer_findings(network: Network, limits: LimitSet, result: SearchResult, an
                 "another solver or tolerance may give one step more or less",
             )
         )
-    diverged = sum(STATUSES[status] is Status.DIVERGED for status in result.status)
+    diverged = sum(STATUSES[status] is Status.DIVERGED for status in result.status[answered.chosen])
     if diverged:
         found.append(
             Finding(

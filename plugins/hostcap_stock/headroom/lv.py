@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 
@@ -9,41 +11,33 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import BoolArray, FloatArray, IntArray, sums
-from hostcap.errors import StoppedError
+from hostcap.errors import HostcapError, NotConvergedError, StoppedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction, customer_growth
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
-from hostcap.plugins.kinds import Allocation, Constraint, InitialState, Injection, Job, Moment, Preview, Profiles
+from hostcap.plugins.kinds import (
+    Allocation,
+    Constraint,
+    InitialState,
+    Injection,
+    Job,
+    Moment,
+    Preview,
+    Profiles,
+    SeveralInstants,
+)
 from hostcap.power_flow import FrozenNetwork, Plan, Solver
-from hostcap.search import STATUSES, SearchResult, SearchRules, Status, lock_out_search
+from hostcap.search import SearchResult, SearchRules, lock_out_search
 from hostcap.tables import Chunk, findings_table
-from hostcap_stock.headroom.answer import Answer, solve_answer
 from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.findings import answer_findings, start_findings
-from hostcap_stock.headroom.run_summary import Stopwatch, search_summary
-from hostcap_stock.headroom.tables import Labels, headroom_tables
-
-
-@frozen(kw_only=True)
-class Prepared:
-    """A feeder made ready to search: what ``check`` shows before anything is searched.
-
-    Attributes:
-        operating_point: The start.
-        weights: Weight of each customer; 0 where it does not grow, shape (customer,).
-        open_groups: Groups that may grow, shape (group,).
-        idle: Status index of those that may not, shape (group,).
-        limits: What is watched.
-    """
-
-    operating_point: OperatingPoint
-    weights: FloatArray
-    open_groups: BoolArray
-    idle: IntArray
-    limits: LimitSet
+from hostcap_stock.headroom.joining import joined_findings, joined_tables, profile_table, search_words
+from hostcap_stock.headroom.least import Least
+from hostcap_stock.headroom.preparing import Prepared, Searched, instant_words, open_groups
+from hostcap_stock.headroom.run_summary import Stopwatch, run_summary
+from hostcap_stock.headroom.tables import Labels
 
 
 @frozen(kw_only=True)
@@ -63,19 +57,32 @@ class LvHeadroom:
         limits = [limit for constraint in self.constraints for limit in constraint.limits(network)]
         return LimitSet(limits, group_count=len(network.groups))
 
-    def point(self, job: Job) -> OperatingPoint:
-        """What the start is frozen at."""
-        return self.initial_state.operating_point(job.network, job.scope, self.profiles)
+    def points(self, job: Job) -> tuple[OperatingPoint, ...]:
+        """What the starts are frozen at, instants rising; one unless the initial state stands for several.
+
+        Raises:
+            HostcapError: The initial state gives none, or not in rising order.
+        """
+        if not isinstance(self.initial_state, SeveralInstants):
+            return (self.initial_state.operating_point(job.network, job.scope, self.profiles),)
+        points = tuple(self.initial_state.operating_points(job.network, job.scope, self.profiles))
+        instants = [point.instant for point in points]
+        if not points or any(b <= a for a, b in itertools.pairwise(instants)):
+            raise HostcapError(
+                f"initial state {self.initial_state.name!r} gives the instants {list(map(instant_words, instants))}; "
+                "expected one or more, rising"
+            )
+        return points
 
     def prepare(self, frozen: FrozenNetwork, limits: LimitSet | None = None) -> Prepared:
         """Weights, open groups and limits of a feeder at its start; ``limits`` where they are at hand."""
         network = frozen.network
         weights = np.where(network.customers.grows, self.allocation.weights(frozen), 0.0)
-        open_groups, idle = _open_groups(network, weights)
+        may_grow, idle = open_groups(network, weights)
         return Prepared(
             operating_point=frozen.operating_point,
             weights=weights,
-            open_groups=open_groups,
+            open_groups=may_grow,
             idle=idle,
             limits=limits or self.limits(network),
         )
@@ -90,10 +97,10 @@ class LvHeadroom:
         return self.solver.plan(frozen, growth, prepared.limits)
 
     def check(self, job: Job) -> Preview:
-        """Solve the start and the first step, and say how many states a run solves at most."""
+        """Solve the first start and its first step, and say how many states a run solves at most."""
         limits = self.limits(job.network)
-        point = self.point(job)
-        with job.source.freeze(job.network, point, self.solver.settling) as frozen:
+        points = self.points(job)
+        with self._start(job, points, 0) as frozen:
             prepared = self.prepare(frozen, limits)
             plan = self.plan(frozen, prepared)
             try:
@@ -104,10 +111,11 @@ class LvHeadroom:
                 start = plan.solve(levels[:1], want={"violations"}).violations
             finally:
                 plan.close()
-            found = [*job.network.findings, *point.findings, *frozen.findings]
+            found = [*job.network.findings, *points[0].findings, *frozen.findings]
         if start is not None:
             found += start_findings(prepared.limits, start)
-        network, customers, most = job.network, job.network.customers, self.config.max_steps + 1
+        network, customers = job.network, job.network.customers
+        most = (self.config.max_steps + 1) * len(points) * len(self.injection.directions)
         load_kw, generation_kw = prepared.operating_point.group_kw(network)
         broken = int(np.sum(states.extremes.broken[0])) if states.extremes is not None else 0
         facts = [
@@ -115,8 +123,14 @@ class LvHeadroom:
             ("lines and transformers", str(network.equipment.name.size)),
             ("capacity groups, open", f"{len(network.groups)}, {int(prepared.open_groups.sum())}"),
             ("customers, growing", f"{int(customers.live.sum())}, {int(np.sum(prepared.weights > 0))}"),
+            ("directions", ", ".join(direction.value for direction in self.injection.directions)),
+        ]
+        if isinstance(self.initial_state, SeveralInstants):
+            first, last = instant_words(points[0].instant), instant_words(points[-1].instant)
+            facts.append(("instants", f"{len(points)}, {first} to {last}; what follows is of the first"))
+        facts += [
             ("LV load, generation at the start", f"{load_kw.sum():.6g} kW, {generation_kw.sum():.6g} kW"),
-            ("limits", "; ".join(dict.fromkeys(limit.description for limit in prepared.limits.limits))),
+            ("limits", prepared.limits.description),
             ("limit rows", str(prepared.limits.row_count)),
             ("groups with a broken limit at the start", str(broken)),
             ("states to solve at most", str(most)),
@@ -125,29 +139,57 @@ class LvHeadroom:
         return Preview(feeder=job.scope.feeder, facts=tuple(facts), findings=tuple(found))
 
     def run(self, job: Job) -> Iterator[Chunk]:
-        """Search one feeder; yields one chunk with all tables of a headroom run."""
+        """Search one feeder, each direction from each instant; yields one chunk with all tables."""
         job.progress("preparing the start", 0, 0)
         clock = Stopwatch()
         limits = self.limits(job.network)
-        point = self.point(job)
-        direction = self.injection.directions[0]
+        points = self.points(job)
         clock.lap("prepare")
-        with job.source.freeze(job.network, point, self.solver.settling) as frozen:
-            clock.lap("start")
-            prepared = self.prepare(frozen, limits)
-            plan = self.plan(frozen, prepared, direction)
-            clock.lap("plan")
-            try:
-                result = self._search(job, plan, prepared)
-                clock.lap("search")
-                answer = solve_answer(plan, result, prepared.limits.labels)
-                clock.lap("answer")
-            finally:
-                plan.close()
-            started = frozen.findings
-        chunk = self._chunk(job, direction, prepared, result, answer, started)
+        leasts = {
+            direction: Least(job.network, self.config.step_kw_per_customer) for direction in self.injection.directions
+        }
+        for searched, plan in self._searched(job, points, limits, clock):
+            leasts[searched.direction].add([(searched, plan)])
+            clock.lap("answer")
+        chunk = self._chunk(job, list(leasts.values()))
         clock.lap("tables")
-        yield attrs.evolve(chunk, summary=search_summary(job.network, result, clock.seconds))
+        yield attrs.evolve(chunk, summary=run_summary(job.network, list(leasts.values()), clock.seconds))
+
+    def _searched(
+        self, job: Job, points: Sequence[OperatingPoint], limits: LimitSet, clock: Stopwatch
+    ) -> Iterator[tuple[Searched, Plan]]:
+        """Every search, with its plan, which is closed when the next one is asked for."""
+        for number in range(len(points)):
+            with self._start(job, points, number) as frozen:
+                clock.lap("start")
+                prepared = self.prepare(frozen, limits)
+                for direction in self.injection.directions:
+                    plan = self.plan(frozen, prepared, direction)
+                    clock.lap("plan")
+                    try:
+                        searched = Searched(
+                            number=number,
+                            direction=direction,
+                            prepared=prepared,
+                            result=self._search(job, plan, prepared),
+                            started=(*points[number].findings, *frozen.findings),
+                        )
+                        clock.lap("search")
+                        yield searched, plan
+                    finally:
+                        plan.close()
+
+    def _start(self, job: Job, points: Sequence[OperatingPoint], number: int) -> FrozenNetwork:
+        try:
+            return job.source.freeze(job.network, points[number], self.solver.settling)
+        except NotConvergedError as error:
+            if len(points) == 1:
+                raise
+            raise NotConvergedError(
+                f"instant {instant_words(points[number].instant)}: {error}",
+                iterations=error.iterations,
+                largest_change_pu=error.largest_change_pu,
+            ) from error
 
     def _search(self, job: Job, plan: Plan, prepared: Prepared) -> SearchResult:
         def report(step: int, most: int) -> None:
@@ -168,56 +210,48 @@ class LvHeadroom:
             report=report,
         )
 
-    def _chunk(
-        self,
-        job: Job,
-        direction: Direction,
-        prepared: Prepared,
-        result: SearchResult,
-        answer: Answer,
-        started: tuple[Finding, ...],
-    ) -> Chunk:
-        labels = Labels(
+    def _labels(self, job: Job, searched: Searched) -> Labels:
+        return Labels(
             work_package_id=job.work_package_id,
             scope=job.scope,
-            direction=direction,
-            instant=prepared.operating_point.instant,
+            direction=searched.direction,
+            instant=searched.instant,
             mode="lv-headroom",
             initial_state=self.initial_state.name,
             scaled=self.allocation.scaled,
             power_factor=self.injection.power_factor,
             step_kw=self.config.step_kw_per_customer,
-            limits="; ".join(dict.fromkeys(limit.description for limit in prepared.limits.limits)),
+            limits=searched.prepared.limits.description,
         )
-        tables = headroom_tables(
-            labels=labels,
-            network=job.network,
-            operating_point=prepared.operating_point,
-            weights=prepared.weights,
-            limits=prepared.limits,
-            result=result,
-            answer=answer,
-        )
-        noted = [*job.network.findings, *prepared.operating_point.findings, *started]
-        noted += answer_findings(job.network, prepared.limits, result, answer)
+
+    def _chunk(self, job: Job, leasts: Sequence[Least]) -> Chunk:
+        labels_of = functools.partial(self._labels, job)
+        tables = joined_tables(job.network, leasts, labels_of)
+        if isinstance(self.initial_state, SeveralInstants):
+            tables = (*tables, profile_table(job.network, leasts, labels_of))
         findings = findings_table(
-            noted,
+            [*job.network.findings, *self._findings(job.network, leasts)],
             work_package_id=job.work_package_id,
             scenario=job.scope.scenario,
             feeder=job.scope.feeder,
-            metadata=labels.metadata,
+            metadata=tables[0].metadata,
         )
         return Chunk(
             scenario=job.scope.scenario, year=job.scope.year, feeder=job.scope.feeder, tables=(*tables, findings)
         )
 
-
-def _open_groups(network: Network, weights: FloatArray) -> tuple[BoolArray, IntArray]:
-    """Which groups may grow, and the status of those that may not."""
-    size = len(network.groups)
-    index = network.customers.group - 1
-    counted = sums(index, network.customers.live, size)
-    heaviest = np.zeros(size)
-    np.maximum.at(heaviest, index, weights)
-    idle = np.where(counted > 0, STATUSES.index(Status.NO_GROWTH), STATUSES.index(Status.NO_CUSTOMERS))
-    return heaviest > 0, idle.astype(np.int32)
+    def _findings(self, network: Network, leasts: Sequence[Least]) -> list[Finding]:
+        """What was noticed at every start, and about every answer."""
+        instants = len(leasts[0].searches)
+        starts = [
+            (search_words(searched, directions=1, instants=instants), finding)
+            for searched in leasts[0].searches
+            for finding in searched.started
+        ]
+        answers = [
+            (search_words(answered.searched, directions=len(leasts), instants=instants), finding)
+            for least in leasts
+            for answered in least.answered
+            for finding in answer_findings(network, answered)
+        ]
+        return [*joined_findings(starts), *joined_findings(answers)]

@@ -12,6 +12,7 @@ from hostcap_stock.headroom.schemas import (
     BINDING_CONSTRAINTS,
     CONSTRAINT_VIOLATIONS,
     CUSTOMER_ALLOCATIONS,
+    HEADROOM_PROFILE,
     LV_GROUP_HOSTING_CAPACITY,
 )
 
@@ -46,7 +47,13 @@ LV_HEADROOM = StudyPlugin(
         "solver": Takes(default="batched"),
     },
     make=_lv,
-    tables=(LV_GROUP_HOSTING_CAPACITY, CUSTOMER_ALLOCATIONS, CONSTRAINT_VIOLATIONS, BINDING_CONSTRAINTS),
+    tables=(
+        LV_GROUP_HOSTING_CAPACITY,
+        CUSTOMER_ALLOCATIONS,
+        CONSTRAINT_VIOLATIONS,
+        BINDING_CONSTRAINTS,
+        HEADROOM_PROFILE,
+    ),
     summarise=_summarise,
 )
 

@@ -20,7 +20,7 @@ _DIRECTION = Column("headroom_direction", "text", "export or import", key=True)
 LV_GROUP_HOSTING_CAPACITY = TableSchema(
     name="lv_group_hosting_capacity",
     meaning="Headroom of one capacity group: a distribution transformer and the LV network below it.",
-    order="model order of the transformers; the group below no transformer last",
+    order="by direction; then model order of the transformers, the group below no transformer last",
     columns=(
         *_RUN,
         *_GROUP,
@@ -46,7 +46,7 @@ LV_GROUP_HOSTING_CAPACITY = TableSchema(
 CUSTOMER_ALLOCATIONS = TableSchema(
     name="customer_allocations",
     meaning="What each customer was given, and its voltages in the state that stopped its group.",
-    order="groups as in lv_group_hosting_capacity, customers in model order",
+    order="by direction; then groups as in lv_group_hosting_capacity, customers in model order",
     columns=(
         *_RUN,
         *_GROUP,
@@ -69,7 +69,8 @@ CUSTOMER_ALLOCATIONS = TableSchema(
 CONSTRAINT_VIOLATIONS = TableSchema(
     name="constraint_violations",
     meaning="Every limit broken in a state that stopped a group.",
-    order="by iteration; then group by group with the HV stop last; the binding violation first, then by excess",
+    order="by direction, instant, iteration; then group by group, the HV stop last; the binding violation first, then "
+    "by excess",
     columns=(
         Column("violation_id", "text", "Row id", key=True),
         Column("binding_id", "text", "Set of violations that stopped a group; empty for recorded HV violations"),
@@ -101,11 +102,35 @@ BINDING_CONSTRAINTS = TableSchema(
     ),
 )
 
+HEADROOM_PROFILE = TableSchema(
+    name="headroom_profile",
+    meaning="Headroom of one capacity group at one instant; only of an initial state that stands for several instants.",
+    order="by direction, then instant by instant, groups in model order",
+    columns=(
+        *_RUN,
+        *_GROUP,
+        _DIRECTION,
+        Column("initial_condition_selector", "text", "Initial state's plugin"),
+        Column("status", "text", "How the search of the group ended at this instant"),
+        Column("headroom_kw_per_customer", "number", "Extra kW of the customer of largest weight", unit="kW"),
+        Column("total_kw_added", "number", "Extra kW of the whole group, positive in both directions", unit="kW"),
+        Column(
+            "is_least",
+            "boolean",
+            "Least of the group's instants (the earliest of equals): its row in lv_group_hosting_capacity",
+        ),
+        Column("total_base_net_import_kw", "number", "Load of the group at the instant, gross", unit="kW"),
+        Column("total_base_net_export_kw", "number", "Generation of the group at the instant, gross", unit="kW"),
+    ),
+)
+
 GROUP_SUMMARY = TableSchema(
     name="headroom by transformer",
     meaning="What a planner reads first.",
     columns=(
         Column("feeder", "text", "Feeder"),
+        Column("direction", "text", "export or import; left out where the run has one"),
+        Column("instant", "text", "Instant of the start; left out where the run has one"),
         Column("transformer", "text", "Head of the group"),
         Column("customers", "integer", "Customers in the group"),
         Column("headroom_kw", "number", "Per customer", unit="kW"),

@@ -1,15 +1,18 @@
-"""A headroom run as a planner reads it first: one line a transformer."""
+"""A headroom run as a planner reads it first: one line a transformer and direction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import attrs
+import numpy as np
 
 from hostcap.tables import Results, Table
 from hostcap_stock.headroom.schemas import GROUP_SUMMARY
 
 
 def by_transformer(results: Results) -> Sequence[Table]:
-    """Customers, headroom, status, and what stops each group, with the limits applied."""
+    """Customers, headroom, status, what stops each group, and the limits; direction and instant where they differ."""
     if "lv_group_hosting_capacity" not in results.names:
         return []
     groups, violations = results["lv_group_hosting_capacity"], results["constraint_violations"]
@@ -19,6 +22,8 @@ def by_transformer(results: Results) -> Sequence[Table]:
         what = binding.get(row["binding_id"])
         cells = {
             "feeder": row["feeder"],
+            "direction": row["headroom_direction"],
+            "instant": _minute(row["timestamp"]),
             "transformer": row["capacity_group_head_id"],
             "customers": row["included_customer_count"],
             "headroom_kw": row["headroom_kw_per_customer"],
@@ -31,7 +36,18 @@ def by_transformer(results: Results) -> Sequence[Table]:
         }
         for name, value in cells.items():
             columns[name].append(value)
-    return [Table.build(GROUP_SUMMARY, columns, groups.metadata)]
+    told_apart = {"direction": "headroom_direction", "instant": "timestamp"}
+    kept = tuple(
+        c
+        for c in GROUP_SUMMARY.columns
+        if c.name not in told_apart or len(set(groups[told_apart[c.name]].tolist())) > 1
+    )
+    schema = attrs.evolve(GROUP_SUMMARY, columns=kept)
+    return [Table.build(schema, {column.name: columns[column.name] for column in kept}, groups.metadata)]
+
+
+def _minute(timestamp: np.datetime64) -> str:
+    return f"{np.datetime_as_string(timestamp, unit='m')}Z"
 
 
 def _place(row: dict[str, object]) -> str:

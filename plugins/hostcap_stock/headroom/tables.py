@@ -14,10 +14,11 @@ from hostcap._arrays import BoolArray, FloatArray, IntArray, sums
 from hostcap.growth import Direction
 from hostcap.limits import LimitSet, Violations
 from hostcap.network import BALANCED, PHASE_LETTERS, Network
-from hostcap.operating_point import FeederScope, OperatingPoint
+from hostcap.operating_point import FeederScope
 from hostcap.search import NEVER, STATUSES, SearchResult, Status
 from hostcap.tables import Table
 from hostcap_stock.headroom.answer import Answer, SolvedState
+from hostcap_stock.headroom.preparing import Searched, tidy
 from hostcap_stock.headroom.schemas import (
     BINDING_CONSTRAINTS,
     CONSTRAINT_VIOLATIONS,
@@ -56,7 +57,8 @@ class Labels:
 
     def id_of(self, *parts: object) -> str:
         """An id that derives from the run and the given parts."""
-        named = (self.scope.scenario, self.scope.year, self.scope.feeder, self.direction.value, *parts)
+        where = (self.scope.scenario, self.scope.year, self.scope.feeder)
+        named = (*where, self.direction.value, self.timestamp, *parts)
         return str(uuid.uuid5(uuid.UUID(self.work_package_id), "/".join(map(str, named))))
 
     def run_columns(self, size: int) -> dict[str, Any]:
@@ -82,11 +84,11 @@ class _BindingSets:
     rows: dict[str, tuple[int, Violations]] = field(factory=dict)
 
 
-def _binding_sets(network: Network, result: SearchResult, answer: Answer) -> _BindingSets:
+def _binding_sets(network: Network, result: SearchResult, answer: Answer, chosen: BoolArray) -> _BindingSets:
     of_group: list[str | None] = [None] * len(network.groups)
     rows: dict[str, tuple[int, Violations]] = {}
     for step, state in answer.breaking.items():
-        decided = np.flatnonzero(result.iteration == step)
+        decided = np.flatnonzero(chosen & (result.iteration == step))
         own = [g for g in decided if STATUSES[result.status[g]] in (Status.BOUND, Status.BOUND_AT_START)]
         for group in own:
             key = str(network.groups.id[group])
@@ -104,24 +106,24 @@ def headroom_tables(
     *,
     labels: Labels,
     network: Network,
-    operating_point: OperatingPoint,
-    weights: FloatArray,
-    limits: LimitSet,
-    result: SearchResult,
+    searched: Searched,
     answer: Answer,
+    chosen: BoolArray,
 ) -> tuple[Table, ...]:
-    """All tables of one feeder and direction but the findings, in their published order."""
-    sets = _binding_sets(network, result, answer)
-    violations = _violations(labels, limits, sets, answer)
+    """All tables of one search but the findings, in their published order, of the chosen groups alone."""
+    prepared, result = searched.prepared, searched.result
+    sets = _binding_sets(network, result, answer, chosen)
+    violations = _violations(labels, prepared.limits, sets, answer)
     return (
-        _groups(labels, network, operating_point, weights, result, sets),
-        _customers(labels, network, operating_point, weights, result, answer),
+        _groups(labels, network, searched, sets, np.flatnonzero(chosen).astype(np.int32)),
+        _customers(labels, network, searched, answer, chosen),
         violations,
         _bindings(labels, violations),
     )
 
 
-def _group_columns(network: Network, groups: IntArray) -> dict[str, Any]:
+def group_columns(network: Network, groups: IntArray) -> dict[str, Any]:
+    """The columns that name groups."""
     return {
         "capacity_group_head_id": network.groups.id[groups],
         "capacity_group_head_type": network.groups.head_type[groups],
@@ -129,46 +131,35 @@ def _group_columns(network: Network, groups: IntArray) -> dict[str, Any]:
     }
 
 
-def _tidy(kw: FloatArray) -> FloatArray:
-    """Without the last digits that a product of a step leaves (3 x 0.1 is 0.3), and without -0."""
-    return np.round(kw, 9) + 0.0
-
-
 def _by_group(network: Network, values: FloatArray | BoolArray) -> FloatArray:
     return sums(network.customers.group - 1, values, len(network.groups))
 
 
-def _groups(
-    labels: Labels,
-    network: Network,
-    point: OperatingPoint,
-    weights: FloatArray,
-    result: SearchResult,
-    sets: _BindingSets,
-) -> Table:
-    size = len(network.groups)
-    heaviest = np.zeros(size)
-    np.maximum.at(heaviest, network.customers.group - 1, weights)
-    load_kw, generation_kw = point.group_kw(network)
+def _groups(labels: Labels, network: Network, searched: Searched, sets: _BindingSets, chosen: IntArray) -> Table:
+    size, result, weights = chosen.size, searched.result, searched.prepared.weights
+    load_kw, generation_kw = searched.prepared.operating_point.group_kw(network)
+    statuses = [STATUSES[s] for s in result.status[chosen]]
+    later = result.breached_after_lock_at[chosen]
+    keys = [sets.of_group[g] for g in chosen]
     return Table.build(
         LV_GROUP_HOSTING_CAPACITY,
         {
             **labels.run_columns(size),
-            **_group_columns(network, np.arange(size, dtype=np.int32)),
+            **group_columns(network, chosen),
             "headroom_direction": [labels.direction.value] * size,
             "mode": [labels.mode] * size,
             "initial_condition_selector": [labels.initial_state] * size,
-            "status": [STATUSES[s].value for s in result.status],
-            "included_customer_count": _by_group(network, network.customers.live),
-            "growing_customer_count": _by_group(network, weights > 0),
-            "headroom_kw_per_customer": _tidy(result.level * labels.step_kw * heaviest),
+            "status": [status.value for status in statuses],
+            "included_customer_count": _by_group(network, network.customers.live)[chosen],
+            "growing_customer_count": _by_group(network, weights > 0)[chosen],
+            "headroom_kw_per_customer": searched.headroom_kw(network, labels.step_kw)[chosen],
             "addition_kw_scaling_applied": [labels.scaled] * size,
-            "total_kw_added": _tidy(result.level * labels.step_kw * _by_group(network, weights)),
-            "binding_id": [None if key is None else labels.id_of("binding", key) for key in sets.of_group],
-            "convergence": [STATUSES[s] is not Status.DIVERGED for s in result.status],
-            "breached_after_lock_at": [None if s == NEVER else int(s) for s in result.breached_after_lock_at],
-            "total_base_net_import_kw": load_kw,
-            "total_base_net_export_kw": generation_kw,
+            "total_kw_added": searched.total_kw(network, labels.step_kw)[chosen],
+            "binding_id": [None if key is None else labels.id_of("binding", key) for key in keys],
+            "convergence": [status is not Status.DIVERGED for status in statuses],
+            "breached_after_lock_at": [None if s == NEVER else int(s) for s in later],
+            "total_base_net_import_kw": load_kw[chosen],
+            "total_base_net_export_kw": generation_kw[chosen],
         },
         labels.metadata,
     )
@@ -184,20 +175,14 @@ def _state_of(result: SearchResult, answer: Answer, group: int) -> SolvedState:
     return answer.final
 
 
-def _customers(
-    labels: Labels,
-    network: Network,
-    point: OperatingPoint,
-    weights: FloatArray,
-    result: SearchResult,
-    answer: Answer,
-) -> Table:
-    customers = network.customers
-    counted = np.flatnonzero(customers.live)
+def _customers(labels: Labels, network: Network, searched: Searched, answer: Answer, chosen: BoolArray) -> Table:
+    customers, result = network.customers, searched.result
+    point, weights = searched.prepared.operating_point, searched.prepared.weights
+    counted = np.flatnonzero(customers.live & chosen[customers.group - 1])
     order = counted[np.argsort(customers.group[counted], kind="stable")]
     group = customers.group[order] - 1
     sign = -1.0 if labels.direction is Direction.EXPORT else 1.0
-    volts = customer_volts(network, [_state_of(result, answer, g) for g in range(len(network.groups))])[order]
+    volts = customer_volts(network, {g: _state_of(result, answer, g) for g in np.flatnonzero(chosen).tolist()})[order]
     first = customers.element[customers.element_ptr[order]]
     with np.errstate(invalid="ignore"):
         least, greatest = np.fmin.reduce(volts, axis=1), np.fmax.reduce(volts, axis=1)
@@ -205,12 +190,12 @@ def _customers(
         CUSTOMER_ALLOCATIONS,
         {
             **labels.run_columns(order.size),
-            **_group_columns(network, group),
+            **group_columns(network, group),
             "conducting_equipment_mrid": network.injectors.name[first],
             "usage_point_id": customers.id[order],
             "headroom_direction": [labels.direction.value] * order.size,
             "initial_kw": point.customer_kw(network)[order],
-            "allocated_kw": _tidy(sign * result.level[group] * labels.step_kw * weights[order]),
+            "allocated_kw": tidy(sign * result.level[group] * labels.step_kw * weights[order]),
             "scaling_factor": weights[order],
             "power_factor": np.full(order.size, labels.power_factor),
             "customer_phase_code": customers.phase_code[order],
@@ -224,12 +209,12 @@ def _customers(
     )
 
 
-def customer_volts(network: Network, states: list[SolvedState]) -> FloatArray:
+def customer_volts(network: Network, states: Mapping[int, SolvedState]) -> FloatArray:
     """Voltages of each customer's phases to neutral or ground, V, shape (customer, 3); nan where not connected.
 
     Args:
         network: The feeder.
-        states: The state to read for each group, shape (group,).
+        states: The state to read, by group; customers of groups that have none are left out.
     """
     injectors, customers, nodes = network.injectors, network.customers, network.nodes
     # One entry per conductor of every customer's elements; of several on one phase the first counts.
@@ -243,9 +228,10 @@ def customer_volts(network: Network, states: list[SolvedState]) -> FloatArray:
     owner, node, phase = owner[kept][::-1], node[kept][::-1], phase[kept][::-1]
     column = np.where(phase == BALANCED, 1, phase) - 1
     volts = np.full((customers.id.size, 3), np.nan)
-    distinct = {id(state): state for state in states}
+    distinct = {id(state): state for state in states.values()}
     group = customers.group[owner] - 1
-    state_key = np.asarray([id(state) for state in states], dtype=np.int64)
+    state_key = np.zeros(len(network.groups), dtype=np.int64)
+    state_key[list(states)] = [id(state) for state in states.values()]
     for key, state in distinct.items():
         here = state_key[group] == key
         reference = nodes.reference[node[here]]

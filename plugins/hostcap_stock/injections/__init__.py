@@ -7,7 +7,7 @@ import math
 from attrs import field, frozen
 
 from hostcap.config import about
-from hostcap.growth import ConstantPower, Direction, UnitInjection
+from hostcap.growth import ConstantPower, Direction, Directions, UnitInjection
 from hostcap.plugins.kinds import Moment
 from hostcap_stock.injections._validation import power_factor
 from hostcap_stock.injections.pv_system import PvSystem, PvSystemConfig
@@ -19,7 +19,11 @@ __all__ = ["NegativeLoad", "NegativeLoadConfig", "PvSystem", "PvSystemConfig"]
 class NegativeLoadConfig:
     """Growth as a load element of constant power, negative for export."""
 
-    direction: Direction = field(default=Direction.EXPORT, metadata=about("Growth generates or consumes"))
+    direction: Directions = field(
+        default=Directions.EXPORT,
+        converter=Directions,
+        metadata=about("Growth generates or consumes; both: two searches, each from the start, one set of tables"),
+    )
     power_factor: float = field(
         default=1.0,
         validator=power_factor,
@@ -35,8 +39,8 @@ class NegativeLoad:
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """``export`` or ``import``."""
-        return (self.config.direction,)
+        """``export``, ``import``, or both in this order."""
+        return self.config.direction.each
 
     @property
     def power_factor(self) -> float:

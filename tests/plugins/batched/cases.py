@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hostcap.growth import ConstantPower, Direction, Growth, customer_growth
+from hostcap.growth import ConstantPower, Direction, Directions, Growth, customer_growth
 from hostcap.limits import LimitSet, LinearLimits, RowLabels
 from hostcap.linear import LinearNetwork, Ports
 from hostcap.network import Network
@@ -180,8 +180,8 @@ def frozen(config: dict[str, Any], initial: str) -> Iterator[FrozenOpenDss]:
 
 def uniform(network: Network, direction: str, *, step_kw: float = 0.1, power_factor: float = 0.95) -> Growth:
     """Every customer grows alike."""
-    settings = NegativeLoadConfig(direction=Direction(direction), power_factor=power_factor)
-    unit = NegativeLoad(config=settings).unit(settings.direction)
+    settings = NegativeLoadConfig(direction=Directions(direction), power_factor=power_factor)
+    unit = NegativeLoad(config=settings).unit(Direction(direction))
     return customer_growth(network, np.where(network.customers.grows, step_kw, 0.0), unit)
 
 

@@ -1,0 +1,85 @@
+"""The least of several instants: which instant answers for which group, and the answers that the tables need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+
+from hostcap._arrays import BoolArray, FloatArray, IntArray
+from hostcap.network import Network
+from hostcap.power_flow import Plan
+from hostcap.search import STATUSES, Status
+from hostcap_stock.headroom.answer import Answer, solve_answer
+from hostcap_stock.headroom.preparing import Searched
+
+_IDLE = [STATUSES.index(Status.NO_GROWTH), STATUSES.index(Status.NO_CUSTOMERS)]
+
+
+@frozen(kw_only=True, eq=False)
+class Answered:
+    """A search that answers for some groups.
+
+    Attributes:
+        searched: The search.
+        answer: Its deciding states, solved again.
+        chosen: Groups that it answers for, shape (group,).
+    """
+
+    searched: Searched
+    answer: Answer
+    chosen: BoolArray
+
+
+class Least:
+    """Least headroom of each group over the starts searched so far, of one direction.
+
+    Each group has its own: the feeder's worst instant for one transformer is not that of another. Equal headroom goes
+    to the earliest instant. An instant at which a group has nothing that grows says nothing about it, unless it grows
+    at none. Answers are kept for the instants that hold a least one alone.
+    """
+
+    def __init__(self, network: Network, step_kw: float) -> None:
+        """Nothing is searched yet."""
+        size = len(network.groups)
+        self.searches: list[Searched] = []
+        self._network, self._step_kw = network, step_kw
+        self._kw: FloatArray = np.full(size, np.inf)
+        self._idle: BoolArray = np.ones(size, dtype=bool)
+        self._of_group: IntArray = np.full(size, -1, dtype=np.int32)
+        self._answers: dict[int, Answer] = {}
+
+    def add(self, searches: Sequence[tuple[Searched, Plan]]) -> None:
+        """Take searches, in the order of their instants, and solve the deciding states of those that hold a least.
+
+        Args:
+            searches: Each with its plan, still open.
+        """
+        for searched, _ in searches:
+            place = len(self.searches)
+            self.searches.append(searched)
+            kw = searched.headroom_kw(self._network, self._step_kw)
+            idle = np.isin(searched.result.status, _IDLE)
+            less = (self._idle & ~idle) | ((self._idle == idle) & (kw < self._kw))
+            self._kw[less], self._idle[less], self._of_group[less] = kw[less], idle[less], place
+        held = set(self._of_group.tolist())
+        self._answers = {place: answer for place, answer in self._answers.items() if place in held}
+        first = len(self.searches) - len(searches)
+        for place, (searched, plan) in enumerate(searches, start=first):
+            if place in held:
+                chosen = self._of_group == place
+                self._answers[place] = solve_answer(plan, searched.result, searched.prepared.limits.labels, chosen)
+
+    @property
+    def answered(self) -> list[Answered]:
+        """The searches that answer, in the order of their instants."""
+        return [
+            Answered(searched=self.searches[place], answer=self._answers[place], chosen=self._of_group == place)
+            for place in sorted(self._answers)
+        ]
+
+    @property
+    def answering(self) -> IntArray:
+        """Place in ``searches`` of the one that answers for each group, shape (group,)."""
+        return self._of_group
