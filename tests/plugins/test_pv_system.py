@@ -224,11 +224,20 @@ def test_headroom_is_in_installed_kw_up_to_the_voltage_of_the_closed_form(
     assert group["status"] == "bound"
     assert group["headroom_kw_per_customer"] == pytest.approx(0.1 * level)
     assert group["total_kw_added"] == pytest.approx(0.1 * level)
+    assert group["injected_kw"] == pytest.approx(0.1 * level * per_kw[0], abs=1e-9)
     (broken,) = results["constraint_violations"].rows()
     assert broken["violating_value"] == pytest.approx(at(level + 1), rel=1e-7)
     (customer,) = results["customer_allocations"].rows()
     assert customer["allocated_kw"] == pytest.approx(-0.1 * level)
+    assert customer["injected_kw"] == pytest.approx(-0.1 * level * per_kw[0], abs=1e-9)
     assert customer["power_factor"] == config.get("power_factor", 1.0)
+
+
+def test_a_kw_of_growth_that_follows_no_profile_is_a_kw_at_any_instant(tmp_path: Path) -> None:
+    results = run(package(tmp_path, profiles=None, injection={"plugin": "negative-load", "direction": "import"}))
+    (group,) = results["lv_group_hosting_capacity"].rows()
+    (customer,) = results["customer_allocations"].rows()
+    assert group["injected_kw"] == group["total_kw_added"] == customer["injected_kw"] == customer["allocated_kw"] > 0
 
 
 def failure(results: Results) -> str:

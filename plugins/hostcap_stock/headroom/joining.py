@@ -73,6 +73,7 @@ def _at_one_instant(network: Network, least: Least, number: int, labels_of: Labe
             "status": [STATUSES[s].value for s in searched.result.status],
             "headroom_kw_per_customer": searched.headroom_kw(network, labels.step_kw),
             "total_kw_added": searched.total_kw(network, labels.step_kw),
+            "injected_kw": searched.injected_kw(network, labels.step_kw),
             "is_least": least.answering == number,
             "total_base_net_import_kw": load_kw,
             "total_base_net_export_kw": generation_kw,

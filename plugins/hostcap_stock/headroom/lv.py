@@ -13,7 +13,7 @@ from attrs import frozen
 
 from hostcap.errors import HostcapError, NotConvergedError, StoppedError
 from hostcap.findings import Finding
-from hostcap.growth import Direction, customer_growth
+from hostcap.growth import Direction, UnitInjection, customer_growth
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
@@ -89,12 +89,14 @@ class LvHeadroom:
 
     def plan(self, frozen: FrozenNetwork, prepared: Prepared, direction: Direction | None = None) -> Plan:
         """The states of this study on a frozen network; its first direction unless another is given."""
+        return self._plan(frozen, prepared, self._unit(frozen, direction or self.injection.directions[0]))
+
+    def _unit(self, frozen: FrozenNetwork, direction: Direction) -> UnitInjection:
+        return self.injection.unit(direction, Moment.of(frozen.network, frozen.operating_point, self.profiles))
+
+    def _plan(self, frozen: FrozenNetwork, prepared: Prepared, unit: UnitInjection) -> Plan:
         step_kw = prepared.weights * self.config.step_kw_per_customer
-        moment = Moment.of(frozen.network, prepared.operating_point, self.profiles)
-        growth = customer_growth(
-            frozen.network, step_kw, self.injection.unit(direction or self.injection.directions[0], moment)
-        )
-        return self.solver.plan(frozen, growth, prepared.limits)
+        return self.solver.plan(frozen, customer_growth(frozen.network, step_kw, unit), prepared.limits)
 
     def check(self, job: Job) -> Preview:
         """Solve the first start and its first step, and say how many states a run solves at most."""
@@ -164,13 +166,15 @@ class LvHeadroom:
                 clock.lap("start")
                 prepared = self.prepare(frozen, limits)
                 for direction in self.injection.directions:
-                    plan = self.plan(frozen, prepared, direction)
+                    unit = self._unit(frozen, direction)
+                    plan = self._plan(frozen, prepared, unit)
                     clock.lap("plan")
                     try:
                         searched = Searched(
                             number=number,
                             direction=direction,
                             prepared=prepared,
+                            per_kw=abs(unit.p_kw),
                             result=self._search(job, plan, prepared),
                             started=(*points[number].findings, *frozen.findings),
                         )

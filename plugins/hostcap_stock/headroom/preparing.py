@@ -43,6 +43,7 @@ class Searched:
         number: Place of the start among those of the feeder.
         direction: Whether growth generates or consumes.
         prepared: What the search ran on.
+        per_kw: What one kW of growth injects or draws at the instant, > 0; 1 unless growth follows a profile.
         result: What it found.
         started: What was noticed on the way to the start.
     """
@@ -50,6 +51,7 @@ class Searched:
     number: int
     direction: Direction
     prepared: Prepared
+    per_kw: float
     result: SearchResult
     started: tuple[Finding, ...]
 
@@ -66,6 +68,10 @@ class Searched:
         """KW of each whole group at its level, shape (group,)."""
         weights = sums(network.customers.group - 1, self.prepared.weights, len(network.groups))
         return tidy(self.result.level * step_kw * weights)
+
+    def injected_kw(self, network: Network, step_kw: float) -> FloatArray:
+        """What ``total_kw`` injects or draws at the instant, kW, shape (group,)."""
+        return tidy(self.total_kw(network, step_kw) * self.per_kw)
 
 
 def open_groups(network: Network, weights: FloatArray) -> tuple[BoolArray, IntArray]:

@@ -40,6 +40,9 @@ LV_GROUP_HOSTING_CAPACITY = TableSchema(
         ),
         Column("total_base_net_import_kw", "number", "Load of the group at the start, gross", unit="kW"),
         Column("total_base_net_export_kw", "number", "Generation of the group at the start, gross", unit="kW"),
+        Column(
+            "injected_kw", "number", "What total_kw_added injects or draws at the instant: less for panels", unit="kW"
+        ),
     ),
 )
 
@@ -63,6 +66,9 @@ CUSTOMER_ALLOCATIONS = TableSchema(
         Column("customer_v_c_v", "number", "Voltage of phase C to neutral or ground", unit="V"),
         Column("customer_v_min_v", "number", "Least of its phases", unit="V"),
         Column("customer_v_max_v", "number", "Greatest of its phases", unit="V"),
+        Column(
+            "injected_kw", "number", "What allocated_kw is at the instant: less for panels; negative exports", unit="kW"
+        ),
     ),
 )
 
@@ -121,6 +127,9 @@ HEADROOM_PROFILE = TableSchema(
         ),
         Column("total_base_net_import_kw", "number", "Load of the group at the instant, gross", unit="kW"),
         Column("total_base_net_export_kw", "number", "Generation of the group at the instant, gross", unit="kW"),
+        Column(
+            "injected_kw", "number", "What total_kw_added injects or draws at the instant: less for panels", unit="kW"
+        ),
     ),
 )
 

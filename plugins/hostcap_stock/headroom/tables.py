@@ -155,6 +155,7 @@ def _groups(labels: Labels, network: Network, searched: Searched, sets: _Binding
             "headroom_kw_per_customer": searched.headroom_kw(network, labels.step_kw)[chosen],
             "addition_kw_scaling_applied": [labels.scaled] * size,
             "total_kw_added": searched.total_kw(network, labels.step_kw)[chosen],
+            "injected_kw": searched.injected_kw(network, labels.step_kw)[chosen],
             "binding_id": [None if key is None else labels.id_of("binding", key) for key in keys],
             "convergence": [status is not Status.DIVERGED for status in statuses],
             "breached_after_lock_at": [None if s == NEVER else int(s) for s in later],
@@ -183,6 +184,7 @@ def _customers(labels: Labels, network: Network, searched: Searched, answer: Ans
     group = customers.group[order] - 1
     sign = -1.0 if labels.direction is Direction.EXPORT else 1.0
     volts = customer_volts(network, {g: _state_of(result, answer, g) for g in np.flatnonzero(chosen).tolist()})[order]
+    allocated_kw = tidy(sign * result.level[group] * labels.step_kw * weights[order])
     first = customers.element[customers.element_ptr[order]]
     with np.errstate(invalid="ignore"):
         least, greatest = np.fmin.reduce(volts, axis=1), np.fmax.reduce(volts, axis=1)
@@ -195,7 +197,8 @@ def _customers(labels: Labels, network: Network, searched: Searched, answer: Ans
             "usage_point_id": customers.id[order],
             "headroom_direction": [labels.direction.value] * order.size,
             "initial_kw": point.customer_kw(network)[order],
-            "allocated_kw": tidy(sign * result.level[group] * labels.step_kw * weights[order]),
+            "allocated_kw": allocated_kw,
+            "injected_kw": tidy(allocated_kw * searched.per_kw),
             "scaling_factor": weights[order],
             "power_factor": np.full(order.size, labels.power_factor),
             "customer_phase_code": customers.phase_code[order],
