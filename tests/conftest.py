@@ -35,3 +35,9 @@ def networks() -> Path:
 def demo_folder() -> Path:
     """The demo's study files and feeder."""
     return REPOSITORY / "plugins" / "hostcap_stock" / "demo"
+
+
+@pytest.fixture(scope="session")
+def tracing_data() -> Path:
+    """Folder of public solved flows; only for tests marked ``shared``."""
+    return NETWORKS.parent / "tracing"

@@ -6,7 +6,7 @@ topology share one ``FlowNetwork`` object, which is what makes them fast to trac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,10 @@ def _aware(instance: Any, attribute: attrs.Attribute[datetime], value: datetime)
 def _length(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"minutes must be finite and > 0, got {value}")
+
+
+def _findings(values: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(values)
 
 
 @frozen(kw_only=True, eq=False)
@@ -126,7 +130,7 @@ class FlowPeriod(_ByContent):
     fixed_loss_mw: FloatArray = field(converter=floats)
     generation_mw: FloatArray = field(converter=floats)
     load_mw: FloatArray = field(converter=floats)
-    findings: tuple[Finding, ...] = field(default=(), converter=tuple)
+    findings: tuple[Finding, ...] = field(default=(), converter=_findings)
 
     def __attrs_post_init__(self) -> None:
         where, network = f"period {self.name}", self.network
