@@ -232,15 +232,25 @@ class Assembler:
             return network, ()
         scale = np.where(near, 1.0 / np.where(near, total, 1.0), 1.0)
         listed = network.node[near].tolist()
-        why = "scaled as the study asks" if self._normalise else "explained by their rounding, and scaled"
-        finding = Finding(
-            severity=Severity.WARNING if self._normalise else Severity.INFO,
-            code="allocation-factors-scaled",
-            element=some(listed),
-            count=len(listed),
-            message=f"factors of {len(listed)} nodes add up to {total[near].min():.6g} to {total[near].max():.6g},"
-            f" not 1: {why} to 1",
+        sums_said = (
+            f"factors of {len(listed)} nodes add up to {total[near].min():.6g} to {total[near].max():.6g}, not 1"
         )
+        if self._normalise:
+            finding = Finding(
+                severity=Severity.WARNING,
+                code="allocation-factors-normalised",
+                element=some(listed),
+                count=len(listed),
+                message=f"{sums_said}: scaled to 1, as factor_sums asks",
+            )
+        else:
+            finding = Finding(
+                severity=Severity.INFO,
+                code="allocation-factors-rounded",
+                element=some(listed),
+                count=len(listed),
+                message=f"{sums_said}, as their rounding explains: scaled to 1",
+            )
         return evolve(network, row_factor=network.row_factor * scale[network.row_node]), (finding,)
 
     def _without_bus(self, network: FlowNetwork) -> tuple[Finding, ...]:

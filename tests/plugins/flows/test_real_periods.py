@@ -99,5 +99,5 @@ def test_the_map_of_a_day_of_2014_is_read_and_its_rounded_factors_scaled(tracing
         assert isinstance(period, FlowPeriod)
         assert period.network.row_node.size == 647
         assert period.network.factor_sums == pytest.approx(np.ones(period.network.node.size))
-        (found,) = [f for f in period.findings if f.code == "allocation-factors-scaled"]
+        (found,) = [f for f in period.findings if f.code == "allocation-factors-rounded"]
         assert found.kw is not None and 0 < found.kw < 2000.0

@@ -163,7 +163,7 @@ def test_factors_off_by_their_rounding_are_scaled_and_said(tmp_path: Path) -> No
     vspd_day(tmp_path, TIMES, node_map=[*thirds, ("CCC0331", "3", 1.0)])
     period = read(tmp_path)[0]
     assert period.network.factor_sums == pytest.approx([1.0, 1.0, 0.0])
-    (found,) = [f for f in period.findings if f.code == "allocation-factors-scaled"]
+    (found,) = [f for f in period.findings if f.code == "allocation-factors-rounded"]
     assert found.kw == pytest.approx(0.01 * 20.0 * 1000.0)
 
 
@@ -173,7 +173,7 @@ def test_other_factor_sums_are_refused_or_normalised_where_the_study_asks(tmp_pa
     assert "AAA0111 G1" in message and "0.9" in message
     period = read(tmp_path, factor_sums="normalise")[0]
     assert period.network.factor_sums == pytest.approx([1.0, 1.0, 1.0])
-    (found,) = [f for f in period.findings if f.code == "allocation-factors-scaled"]
+    (found,) = [f for f in period.findings if f.code == "allocation-factors-normalised"]
     assert found.kw == pytest.approx(0.1 * 20.0 * 1000.0)
 
 
