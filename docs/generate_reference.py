@@ -47,9 +47,10 @@ def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterat
 
 
 def kept_tables() -> list[TableSchema]:
-    """Schemas of the tables that a run keeps, in the order of their module; findings last."""
-    found = [value for value in vars(schemas).values() if isinstance(value, TableSchema) and value is not PRINTED]
-    return [*found, FINDINGS]
+    """Schemas of the tables that runs of hostcap's own studies keep, in the studies' order; findings last."""
+    studies = own_records(Registry.from_entry_points())[StudyPlugin]
+    found = {schema.name: schema for study in studies if isinstance(study, StudyPlugin) for schema in study.tables}
+    return [*found.values(), FINDINGS]
 
 
 def schema_lines(schema: TableSchema) -> Iterator[str]:

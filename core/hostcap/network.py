@@ -61,6 +61,7 @@ class Buses(_ByContent):
         lv: Whether the bus is LV.
         group: 0 for the feeder, 1..G for a capacity group.
         x, y: Coordinates in the model's own units; nan where the model has none.
+        distance_km: Shortest way along lines from a source; nan where no way leads there, or nobody measured.
     """
 
     name: NameArray = field(converter=names)
@@ -69,6 +70,11 @@ class Buses(_ByContent):
     group: IntArray = field(converter=ints)
     x: FloatArray = field(converter=floats)
     y: FloatArray = field(converter=floats)
+    distance_km: FloatArray = field(converter=floats)
+
+    @distance_km.default
+    def _unmeasured(self) -> FloatArray:
+        return np.full(len(self.name), np.nan)
 
 
 @frozen(kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import field, frozen
 
-from hostcap._arrays import BoolArray, IntArray, ints
+from hostcap._arrays import BoolArray, FloatArray, IntArray, ints
 
 SOURCE_GROUP = -1
 """Marks LV buses below no distribution transformer, in ``capacity_groups``."""
@@ -50,6 +50,35 @@ def live_nodes(size: int, left: IntArray, right: IntArray, source_nodes: IntArra
     fed = np.zeros(int(label.max(initial=-1)) + 1, dtype=bool)
     fed[label[source_nodes[source_nodes >= 0]]] = True
     return fed[label]
+
+
+def distances(size: int, left: IntArray, right: IntArray, length: FloatArray, sources: IntArray) -> FloatArray:
+    """Shortest way from the nearest source to each vertex of an undirected graph.
+
+    Args:
+        size: Number of vertices.
+        left: First end of each edge, shape (edge,); an end below 0 joins nothing.
+        right: Second end of each edge.
+        length: Length of each edge, >= 0; its unit is that of the answer.
+        sources: Vertices to start from.
+
+    Returns:
+        Distance of each vertex, shape (vertex,); inf where no way leads there.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import dijkstra
+
+    if sources.size == 0:
+        return np.full(size, np.inf)
+    kept = np.flatnonzero((left >= 0) & (right >= 0))
+    # Of parallel edges the shortest counts, where a sparse matrix would add them up.
+    order = kept[np.lexsort((length[kept], right[kept], left[kept]))]
+    fresh = np.ones(order.size, dtype=bool)
+    fresh[1:] = (np.diff(left[order]) != 0) | (np.diff(right[order]) != 0)
+    first = order[fresh]
+    # A length of 0 would be taken for no edge: it gets one too small to see, which is rounded away again.
+    graph = csr_array((np.maximum(length[first], 1e-12), (left[first], right[first])), shape=(size, size))
+    return np.asarray(dijkstra(graph, directed=False, indices=np.unique(sources), min_only=True).round(9))
 
 
 def coil_nodes(conductors: IntArray, *, phases: int, delta: bool) -> list[tuple[int, int]]:

@@ -37,12 +37,14 @@ class Answer:
         last_solved: The last step that converged.
         final: All groups at their final levels; None where that state does not converge.
         hv_recorded: Violations of the feeder that did not stop the search, by step of their first sight.
+        start: Nothing has grown.
     """
 
     breaking: Mapping[int, SolvedState]
     last_solved: SolvedState
     final: SolvedState | None
     hv_recorded: Mapping[int, Violations] = field(factory=dict)
+    start: SolvedState | None = None
 
 
 def solve_answer(plan: Plan, result: SearchResult, labels: RowLabels, chosen: BoolArray | None = None) -> Answer:
@@ -67,6 +69,7 @@ def solve_answer(plan: Plan, result: SearchResult, labels: RowLabels, chosen: Bo
         last_solved=last if last is not None else _must_solve(plan, result.last_solved_levels),
         final=final,
         hv_recorded=_hv_recorded(plan, result, labels),
+        start=breaking[0] if 0 in breaking else _solved(plan, np.zeros_like(result.final_levels)),
     )
 
 

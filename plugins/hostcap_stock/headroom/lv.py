@@ -37,7 +37,7 @@ from hostcap_stock.headroom.joining import joined_findings, joined_tables, profi
 from hostcap_stock.headroom.least import Least
 from hostcap_stock.headroom.preparing import Prepared, Searched, instant_words, open_groups
 from hostcap_stock.headroom.run_summary import Stopwatch, run_summary
-from hostcap_stock.headroom.tables import Labels
+from hostcap_stock.headroom.tables import Labels, network_tables
 
 
 @frozen(kw_only=True)
@@ -241,7 +241,10 @@ class LvHeadroom:
             metadata=tables[0].metadata,
         )
         return Chunk(
-            scenario=job.scope.scenario, year=job.scope.year, feeder=job.scope.feeder, tables=(*tables, findings)
+            scenario=job.scope.scenario,
+            year=job.scope.year,
+            feeder=job.scope.feeder,
+            tables=(*tables, *network_tables(labels_of(leasts[0].searches[0]), job.network), findings),
         )
 
     def _findings(self, network: Network, leasts: Sequence[Least]) -> list[Finding]:

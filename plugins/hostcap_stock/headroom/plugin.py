@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hostcap.plugins import StudyPlugin, hookimpl
 from hostcap.plugins.kinds import Takes
 from hostcap_stock.headroom.config import LvHeadroomConfig
+from hostcap_stock.headroom.feeder_tables import FEEDER_BRANCHES, FEEDER_BUSES, NODE_VOLTAGES
 from hostcap_stock.headroom.schemas import (
     BINDING_CONSTRAINTS,
     CONSTRAINT_VIOLATIONS,
@@ -53,6 +54,9 @@ LV_HEADROOM = StudyPlugin(
         CONSTRAINT_VIOLATIONS,
         BINDING_CONSTRAINTS,
         HEADROOM_PROFILE,
+        NODE_VOLTAGES,
+        FEEDER_BUSES,
+        FEEDER_BRANCHES,
     ),
     summarise=_summarise,
 )

@@ -18,6 +18,7 @@ from hostcap.operating_point import FeederScope
 from hostcap.search import NEVER, STATUSES, SearchResult, Status
 from hostcap.tables import Table
 from hostcap_stock.headroom.answer import Answer, SolvedState
+from hostcap_stock.headroom.feeder_tables import place_tables, voltage_table
 from hostcap_stock.headroom.preparing import Searched, tidy
 from hostcap_stock.headroom.schemas import (
     BINDING_CONSTRAINTS,
@@ -119,7 +120,14 @@ def headroom_tables(
         _customers(labels, network, searched, answer, chosen),
         violations,
         _bindings(labels, violations),
+        _voltages(labels, network, searched, answer, chosen),
     )
+
+
+def network_tables(labels: Labels, network: Network) -> tuple[Table, ...]:
+    """Tables of one feeder that no search changes: where its buses and branches are."""
+    first = {name: values[0] for name, values in labels.run_columns(1).items() if name != "timestamp"}
+    return place_tables(network, first, labels.metadata)
 
 
 def group_columns(network: Network, groups: IntArray) -> dict[str, Any]:
@@ -174,6 +182,19 @@ def _state_of(result: SearchResult, answer: Answer, group: int) -> SolvedState:
     if status in (Status.UNCONSTRAINED, Status.DIVERGED) or answer.final is None:
         return answer.last_solved
     return answer.final
+
+
+def _voltages(labels: Labels, network: Network, searched: Searched, answer: Answer, chosen: BoolArray) -> Table:
+    states = {g + 1: _state_of(searched.result, answer, g) for g in np.flatnonzero(chosen).tolist()}
+    return voltage_table(
+        network,
+        searched.prepared.limits,
+        run_columns={name: values[0] for name, values in labels.run_columns(1).items()},
+        direction=labels.direction.value,
+        start_v=None if answer.start is None else answer.start.node_v,
+        stop_v={0: answer.last_solved.node_v} | {group: state.node_v for group, state in states.items()},
+        metadata=labels.metadata,
+    )
 
 
 def _customers(labels: Labels, network: Network, searched: Searched, answer: Answer, chosen: BoolArray) -> Table:

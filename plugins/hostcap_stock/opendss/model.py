@@ -6,6 +6,8 @@ is decided in ``network.py``; this module only asks the engine.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from attrs import field, frozen
 
@@ -18,6 +20,8 @@ JOINING_CLASSES = ("line", "transformer", "reactor", "capacitor", "fault")
 """Power-delivery classes whose conduction the method describes; a fault joins nothing that stays."""
 GENERATING_CLASSES = {"generator": "Generators", "pvsystem": "PVsystems", "storage": "Storages"}
 KNOWN_PC_CLASSES = frozenset({"load", "vsource", *GENERATING_CLASSES})
+# By the engine's number of a unit: miles, kft, km, m, ft, in, cm, mm; 0 is none.
+KM_PER_UNIT = {1: 1.609344, 2: 0.3048, 3: 1.0, 4: 1e-3, 5: 3.048e-4, 6: 2.54e-5, 7: 1e-5, 8: 1e-6}
 CONTROL_CLASSES = ("RegControl", "CapControl", "SwtControl", "InvControl", "StorageController", "ExpControl")
 
 
@@ -47,13 +51,14 @@ class Terminals:
 
 @frozen(kw_only=True)
 class LineRecord:
-    """One line."""
+    """One line; ``length_km`` is nan where the model states a length without a unit."""
 
     name: str
     phases: int
     terminals: Terminals
     rating: LineRating
     switch: bool
+    length_km: float
 
 
 @frozen(kw_only=True)
@@ -209,10 +214,18 @@ def _lines(engine: Engine) -> list[LineRecord]:
                 terminals=_terminals(engine),
                 rating=rating,
                 switch=bool(dss.Lines.IsSwitch()),
+                length_km=_length_km(dss),
             )
         )
         more = dss.Lines.Next()
     return found
+
+
+def _length_km(dss: Any) -> float:
+    unit = int(dss.Lines.Units())
+    if unit == 0 and dss.Lines.IsSwitch():
+        return 0.0  # the engine gives every switch a length of 0.001, whatever the unit
+    return float(dss.Lines.Length()) * KM_PER_UNIT.get(unit, np.nan)
 
 
 def _transformers(engine: Engine) -> list[TransformerRecord]:

@@ -26,6 +26,7 @@ from hostcap.network import (
 from hostcap.topology import CapacityGroups, FeedingTransformer, capacity_groups, coil_nodes, live_nodes
 from hostcap_stock.networks.customers import CustomerTable, assign_customers
 from hostcap_stock.networks.noted import note_network, note_ratings
+from hostcap_stock.opendss.distances import bus_distances
 from hostcap_stock.opendss.hv_locations import read_hv_locations
 from hostcap_stock.opendss.model import Model, TransformerRecord
 from hostcap_stock.opendss.ratings import transformer_ratings
@@ -120,6 +121,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
         group=groups.bus_group,
         x=model.bus_x,
         y=model.bus_y,
+        distance_km=bus_distances(model, findings),
     )
     nodes = Nodes(
         bus=model.node_bus,
