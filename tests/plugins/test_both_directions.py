@@ -37,8 +37,9 @@ def with_injection(document: Any, data: dict[str, Any]) -> Any:
 
 
 def rows(table: Table, direction: str) -> dict[str, list[Any]]:
-    """Columns of one direction's rows."""
-    kept = table["headroom_direction"] == direction
+    """Columns of one direction's rows; all rows where directions do not matter, such as where buses are."""
+    every = np.ones(len(table), dtype=bool)
+    kept = table["headroom_direction"] == direction if "headroom_direction" in table.columns else every
     return {name: values[kept].tolist() for name, values in table.columns.items()}
 
 
