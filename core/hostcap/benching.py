@@ -18,7 +18,7 @@ from hostcap.limits import NEAR_TIE
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
 from hostcap.plugins.kinds import Job, NetworkPlugin, Progress, SolverPlugin
-from hostcap.power_flow import FrozenNetwork, Plan, Solver, States
+from hostcap.power_flow import LINEARISE, FrozenNetwork, Plan, Solver, States
 from hostcap.work_package import NAMESPACE, WorkPackage, silent
 
 SIZES = (1, 8, 64, 512)
@@ -27,7 +27,6 @@ COMPARED = 16
 """States that both solvers judge."""
 REPETITIONS = 5
 HIGHEST = 1 << 12
-LINEARISE = "linearise"
 DoneT = TypeVar("DoneT")
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from hostcap._arrays import (
     BoolArray,
@@ -181,6 +181,22 @@ class LinearNetwork(_ByContent):
         digest = hashlib.sha256(_VERSION)
         update_hash(digest, self)
         return digest.hexdigest()
+
+    def shared_with(self, other: LinearNetwork) -> LinearNetwork:
+        """The same content, with the very arrays of ``other`` where all but base ports and start is equal.
+
+        That is where taps, capacitors and switches are. What is equal can then be told by identity, and is held once.
+        """
+        apart = {"base", "start_v"}
+        shared = {a.name: getattr(other, a.name) for a in fields(LinearNetwork) if a.name not in apart}
+        mine = evolve(other, base=self.base, start_v=self.start_v)
+        return mine if all(_alike(getattr(self, name), value) for name, value in shared.items()) else self
+
+
+def _alike(left: Any, right: Any) -> bool:
+    if isinstance(left, np.ndarray):
+        return bool(np.array_equal(left, right))
+    return bool(left == right)
 
 
 def connection(conductors: IntArray, *, phases: int, delta: bool) -> list[tuple[int, int]]:

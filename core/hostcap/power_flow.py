@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from attrs import field, frozen
@@ -19,6 +19,8 @@ from hostcap.network import Network, _ByContent
 from hostcap.operating_point import OperatingPoint
 from hostcap.solution import Solution
 
+LINEARISE = "linearise"
+"""Capability of a frozen network: it gives its start as arrays."""
 Want = Literal["extremes", "violations", "nodes", "branches"]
 
 
@@ -52,6 +54,17 @@ class States(_ByContent):
     extremes: Extremes | None = None
     violations: Violations | None = None
     solution: Solution | None = None
+
+    def part(self, states: slice) -> States:
+        """Some of the states, with their extremes alone."""
+        found = self.extremes
+        return States(
+            converged=self.converged[states],
+            iterations=self.iterations[states],
+            extremes=None
+            if found is None
+            else Extremes(margin=found.margin[states], row=found.row[states], families=found.families),
+        )
 
 
 def checked_injections(p_kw: FloatArray, q_kvar: FloatArray, injectors: int) -> tuple[FloatArray, FloatArray]:
@@ -215,4 +228,97 @@ class Solver(Protocol):
 
     def plan(self, frozen: FrozenNetwork, growth: Growth, limits: LimitSet) -> Plan:
         """Prepare to solve states of ``frozen`` with ``growth``, watched by ``limits``."""
+        ...
+
+
+@frozen(kw_only=True, eq=False)
+class FrozenArrays:
+    """A frozen network whose engine was given back: what solvers need that bring their own arithmetic.
+
+    Attributes:
+        network, operating_point, start, findings: As in ``FrozenNetwork``.
+        arrays: The start as arrays.
+    """
+
+    network: Network
+    operating_point: OperatingPoint
+    start: Solution
+    findings: tuple[Finding, ...]
+    arrays: LinearNetwork
+    capabilities: frozenset[str] = frozenset({LINEARISE})
+
+    @classmethod
+    def of(cls, frozen: FrozenNetwork, like: Sequence[LinearNetwork] = ()) -> FrozenArrays:
+        """Take the arrays of a frozen network, which may be closed then.
+
+        Args:
+            frozen: Offers ``linearise``.
+            like: Arrays of other starts; those of the first that has equal taps, and all else equal but what injects,
+                are shared.
+        """
+        own = frozen.linear()
+        shared = (own.shared_with(other) for other in like)
+        arrays = next((found for found in shared if found is not own), own)
+        return cls(
+            network=frozen.network,
+            operating_point=frozen.operating_point,
+            start=frozen.start,
+            findings=frozen.findings,
+            arrays=arrays,
+        )
+
+    def engine(self) -> object:
+        """There is none.
+
+        Raises:
+            HostcapError: Always.
+        """
+        raise HostcapError("the frozen network was closed and has its arrays alone; freeze the network again")
+
+    def linear(self) -> LinearNetwork:
+        """The start as arrays."""
+        return self.arrays
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class JointPlan(Protocol):
+    """Plans of several starts of one feeder, whose states are solved in one batch."""
+
+    def extremes(self, start: IntArray, levels: IntArray) -> States:
+        """Solve states of several starts.
+
+        Args:
+            start: Which start each state belongs to, rising, int32, shape (state,).
+            levels: Steps of growth of each scope, int32, shape (state, scope), >= 0.
+
+        Returns:
+            The states in the same order, with their extremes; each bit for bit what its own plan says of it.
+        """
+        ...
+
+    def of(self, start: int) -> Plan:
+        """The plan of one start; it is closed with this one."""
+        ...
+
+    def close(self) -> None:
+        """Give back what all plans hold."""
+        ...
+
+
+@runtime_checkable
+class JointSolver(Solver, Protocol):
+    """A solver that needs no engine and takes the states of several starts in one batch."""
+
+    def joint_plan(self, starts: Sequence[tuple[FrozenNetwork, Growth]], limits: LimitSet) -> JointPlan:
+        """Prepare to solve states of several starts of one feeder, each with its growth, all watched by ``limits``."""
         ...

@@ -11,7 +11,7 @@ assumed, and linear stepping is its window of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -22,7 +22,7 @@ from hostcap._arrays import BoolArray, FloatArray, IntArray, bools, floats, ints
 from hostcap.errors import NotConvergedError
 from hostcap.limits import NEAR_TIE
 from hostcap.network import _ByContent
-from hostcap.power_flow import Plan, States
+from hostcap.power_flow import JointPlan, Plan, States
 
 
 class Status(StrEnum):
@@ -257,6 +257,77 @@ def tightest(states: States) -> tuple[FloatArray, BoolArray]:
     return np.min(extremes.margin, axis=2), extremes.broken
 
 
+class LockOutWalk:
+    """One lock-out search, window by window: propose levels, have them solved, absorb what came out."""
+
+    def __init__(self, *, open_scopes: BoolArray, idle: IntArray, rules: SearchRules) -> None:
+        """Begin at the start.
+
+        Args:
+            open_scopes: Scopes that may grow, shape (scope,).
+            idle: Status index of those that may not, shape (scope,).
+            rules: When to stop.
+        """
+        self._search = _LockOut(open_scopes=open_scopes, idle=idle, rules=rules)
+        self._guess = np.full(open_scopes.size + 1, NO_GUESS, dtype=np.int64)
+        self._step, self._width, self._states, self._rounds = 0, 1, 0, 0
+        self._steps: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._levels: IntArray = np.empty((0, open_scopes.size), dtype=np.int32)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every scope is decided."""
+        return self._search.finished
+
+    @property
+    def step(self) -> int:
+        """Last step that counts."""
+        return self._search.step
+
+    def propose(self, widest: int) -> IntArray:
+        """Levels of the next window of at most ``widest`` states, int32, shape (state, scope)."""
+        search, step = self._search, self._step
+        width = min(self._width, widest)
+        end = min(step + width, search.rules.max_steps + 1, max(_guessed_end(search, self._guess), step + 1))
+        self._steps = np.arange(step, end)
+        self._levels = _guessed_levels(search, self._steps, self._guess[1:])
+        return self._levels
+
+    def absorb(self, solved: States, widest: int) -> None:
+        """Take the states of the window last proposed, in its order; those that turn out to be the linear ones count.
+
+        Raises:
+            NotConvergedError: The start does not converge.
+        """
+        search, steps = self._search, self._steps
+        self._states, self._rounds = self._states + steps.size, self._rounds + 1
+        if self._step == 0 and not solved.converged[0]:
+            raise NotConvergedError("the start does not converge", iterations=int(solved.iterations[0]))
+        margin, broken = tightest(solved)
+        proven = 0
+        for place, at in enumerate(map(int, steps)):
+            if not np.array_equal(self._levels[place], search.levels_at(at)):
+                break
+            search.absorb(
+                at,
+                self._levels[place],
+                converged=bool(solved.converged[place]),
+                margin=margin[place],
+                broken=broken[place],
+            )
+            proven += 1
+            if search.finished:
+                break
+        self._step += proven
+        if widest > 1:
+            self._guess = _next_guess(steps, self._step, broken, margin[: max(proven, 1)])
+            self._width = _next_width(self._width, steps.size, proven, widest)
+
+    def result(self) -> SearchResult:
+        """The answer, once finished."""
+        return self._search.result(states=self._states, rounds=self._rounds)
+
+
 def lock_out_search(
     plan: Plan,
     *,
@@ -282,39 +353,47 @@ def lock_out_search(
     Raises:
         NotConvergedError: The start does not converge.
     """
-    search = _LockOut(open_scopes=open_scopes, idle=idle, rules=rules)
-    guess = np.full(open_scopes.size + 1, NO_GUESS, dtype=np.int64)
-    step, width, states, rounds = 0, 1, 0, 0
-    while not search.finished:
-        end = min(step + width, rules.max_steps + 1, max(_guessed_end(search, guess), step + 1))
-        steps = np.arange(step, end)
-        levels = _guessed_levels(search, steps, guess[1:])
-        solved = plan.solve(levels, want={"extremes"})
-        states, rounds = states + steps.size, rounds + 1
-        if step == 0 and not solved.converged[0]:
-            raise NotConvergedError("the start does not converge", iterations=int(solved.iterations[0]))
-        margin, broken = tightest(solved)
-        proven = 0
-        for place, at in enumerate(map(int, steps)):
-            if not np.array_equal(levels[place], search.levels_at(at)):
-                break
-            search.absorb(
-                at,
-                levels[place],
-                converged=bool(solved.converged[place]),
-                margin=margin[place],
-                broken=broken[place],
-            )
-            proven += 1
-            if search.finished:
-                break
+    walk = LockOutWalk(open_scopes=open_scopes, idle=idle, rules=rules)
+    while not walk.finished:
+        walk.absorb(plan.solve(walk.propose(widest), want={"extremes"}), widest)
         if report is not None:
-            report(search.step, rules.max_steps)
-        step += proven
-        if widest > 1:
-            guess = _next_guess(steps, step, broken, margin[: max(proven, 1)])
-            width = _next_width(width, steps.size, proven, widest)
-    return search.result(states=states, rounds=rounds)
+            report(walk.step, rules.max_steps)
+    return walk.result()
+
+
+def joint_lock_out_search(
+    plan: JointPlan, walks: Sequence[LockOutWalk], *, widest: int = 1, report: Report | None = None
+) -> tuple[SearchResult, ...]:
+    """Search from several starts at once: one batch a round over (start, state); those that are finished drop out.
+
+    Args:
+        plan: Solves states of every start.
+        walks: A search for each start of the plan, none begun. Each finds what it would find alone.
+        widest: Most states that all searches together are to solve at once, though never fewer than ``NARROWEST``
+            each; 1 is linear stepping of each.
+        report: Told (searches finished, searches) after each batch; may raise to stop.
+
+    Returns:
+        Results in the order of the starts.
+
+    Raises:
+        NotConvergedError: A start does not converge.
+    """
+    open_walks = [i for i, walk in enumerate(walks) if not walk.finished]
+    while open_walks:
+        each = 1 if widest == 1 else max(widest // len(open_walks), NARROWEST)
+        levels = [walks[i].propose(each) for i in open_walks]
+        counts = [len(own) for own in levels]
+        start = np.repeat(np.asarray(open_walks, dtype=np.int32), counts)
+        solved = plan.extremes(start, np.concatenate(levels))
+        first = 0
+        for i, count in zip(open_walks, counts, strict=True):
+            walks[i].absorb(solved.part(slice(first, first + count)), each)
+            first += count
+        open_walks = [i for i in open_walks if not walks[i].finished]
+        if report is not None:
+            report(len(walks) - len(open_walks), len(walks))
+    return tuple(walk.result() for walk in walks)
 
 
 HORIZON = 1000

@@ -19,7 +19,7 @@ from hostcap.limit_rows import conductor_rows, node_rows
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.plugins import NetworkPlugin, SolverPlugin
-from hostcap.power_flow import FrozenNetwork, Settling
+from hostcap.power_flow import FrozenNetwork, JointSolver, Settling
 from hostcap.testing.case import Case
 from hostcap.testing.frozen import two_bus, two_bus_voltage_v
 from hostcap.testing.part_suites import modelled
@@ -292,6 +292,32 @@ class SolverSuite(PluginSuite):
         # An engine orders its matrix anew when elements come and go: equal to the tolerance, not to the bit.
         assert after == pytest.approx(before, abs=MEASURED_PU, nan_ok=True)
         assert not np.array_equal(imports, after, equal_nan=True)
+
+    def test_several_starts_at_once_are_each_as_alone(
+        self, case: Case, plan: Any, frozen: FrozenNetwork, limits: LimitSet
+    ) -> None:
+        """For solvers with ``joint_plan``: bit for bit what the plan of each start says."""
+        solver = case.make()
+        if not isinstance(solver, JointSolver):
+            pytest.skip("takes one start at a time")
+        grows = frozen.network.customers.grows
+        export = customer_growth(frozen.network, np.where(grows, 0.25, 0.0), UnitInjection(p_kw=1.0, q_kvar=0.0))
+        imports = customer_growth(frozen.network, np.where(grows, 1.0, 0.0), UnitInjection(p_kw=-1.0, q_kvar=0.0))
+        levels = self.levels(frozen)
+        joint = solver.joint_plan([(frozen, export), (frozen, imports)], limits)
+        try:
+            start = np.repeat(np.arange(2, dtype=np.int32), [self.steps, 3])
+            found = joint.extremes(start, np.concatenate([levels, levels[:3]]))
+            for i, growth in enumerate((export, imports)):
+                alone = solver.plan(frozen, growth, limits)
+                own = alone.solve(levels if i == 0 else levels[:3], {"extremes"})
+                again = joint.of(i).solve(levels if i == 0 else levels[:3], {"extremes"})
+                assert np.array_equal(found.extremes.margin[start == i], own.extremes.margin, equal_nan=True)
+                assert np.array_equal(again.extremes.margin, own.extremes.margin, equal_nan=True)
+                assert np.array_equal(found.converged[start == i], own.converged)
+                alone.close()
+        finally:
+            joint.close()
 
     def test_levels_are_not_written_to(self, plan: Any, frozen: FrozenNetwork) -> None:
         levels = self.levels(frozen)

@@ -12,12 +12,13 @@ from hostcap.errors import ModelError
 from hostcap.growth import Growth
 from hostcap.limits import LimitSet
 from hostcap.linear import CONSTANT_IMPEDANCE, LinearNetwork, Ports, growth_ports
-from hostcap_stock.batched.checks import Watched, watched_forms
+from hostcap_stock.batched.checks import Watched
 from hostcap_stock.batched.equations import Rows, iteration_admittance
 from hostcap_stock.batched.factor import Factor, amplification, factorise
 from hostcap_stock.batched.kernel import Checks, Forms, Iteration
 from hostcap_stock.batched.laws import Laws
-from hostcap_stock.batched.ordering import Ordering, order_nodes
+from hostcap_stock.batched.ordering import Ordering
+from hostcap_stock.batched.shared import Shared, pairs
 
 START_MISFIT_PU = 1e-5
 """One iteration from the start must not move a live node further: else the model is not what the engine solved."""
@@ -92,7 +93,14 @@ def _at_own_power(base: Ports) -> Drawing:
     return Drawing(ports=base, injected=-base.siemens, active=none, reactive=none)
 
 
-def lay_out(linear: LinearNetwork, growth: Growth | None, limits: LimitSet, *, fused: bool) -> Layout:
+def lay_out(
+    linear: LinearNetwork,
+    growth: Growth | None,
+    limits: LimitSet,
+    *,
+    fused: bool,
+    shared: Shared | None = None,
+) -> Layout:
     """Order, factorise and arrange.
 
     Args:
@@ -100,29 +108,32 @@ def lay_out(linear: LinearNetwork, growth: Growth | None, limits: LimitSet, *, f
         growth: What grows beside the base loads; None where injections take their place.
         limits: What is watched.
         fused: Check limits in the kernel; False lays none out.
+        shared: What another start of the feeder has found already.
 
     Raises:
         ModelError: The admittance has no inverse, or does not reproduce the start.
     """
     drawing, levels = injection_drawing(linear) if growth is None else growth_drawing(linear, growth)
     ends = np.concatenate([getattr(d.ports, side) for d in drawing for side in ("node_a", "node_b")])
+    shared = shared or Shared()
     matrix = iteration_admittance(linear)
     admittance = Rows.of(matrix)
-    ordering = order_nodes(admittance.ptr, admittance.column, np.unique(ends[ends >= 0]))
+    ordering = shared.ordering(admittance.ptr, admittance.column, np.unique(ends[ends >= 0]))
     factor = factorise(matrix, ordering)
     _check_start(linear, factor)
     idle_v = _idle_voltages(linear, admittance, factor)
     row = np.empty(linear.node_count, dtype=np.int32)
     row[ordering.node] = ordering.row
-    size = linear.node_count
-    every_node = Rows(
-        np.arange(size + 1, dtype=np.int32), np.arange(size, dtype=np.int32), np.ones(size, np.complex128)
-    )
-    watched = watched_forms(limits, linear) if fused else Watched.nothing()
+    watched = shared.watched(limits, linear) if fused else Watched.nothing()
+
+    def forms(name: str, matrix: Rows) -> Forms:
+        column, value = shared.arrays(name, matrix, ordering, row)
+        return Forms(ptr=matrix.ptr, column=column, value=value, fixed=pairs(_fixed(matrix, idle_v)))
+
     return Layout(
         iteration=_iteration(linear, drawing, ordering, factor, row, idle_v),
         amplification=amplification(factor, ordering, np.where(linear.live, linear.nominal_v, np.inf)),
-        limits=_forms(watched.rows, row, idle_v),
+        limits=forms("limits", watched.rows),
         checks=Checks(
             segment_ptr=watched.segment_ptr,
             sign=watched.sign,
@@ -130,18 +141,12 @@ def lay_out(linear: LinearNetwork, growth: Growth | None, limits: LimitSet, *, f
             scale=watched.scale,
             check=watched.check,
         ),
-        nodes=_forms(every_node, row, idle_v),
-        conductors=_forms(Rows.of(linear.conductors()), row, idle_v),
+        nodes=forms("nodes", shared.nodes(linear.node_count)),
+        conductors=forms("conductors", shared.conductors(linear)),
         segment_group=watched.segment_group,
         segment_family=watched.segment_family,
         levels=levels,
     )
-
-
-def _pairs(values: Any) -> FloatArray:
-    """Complex numbers as real and imaginary part, one after the other."""
-    flat: FloatArray = np.ascontiguousarray(values, dtype=np.complex128).view(np.float64)
-    return flat
 
 
 def _check_start(linear: LinearNetwork, factor: Factor) -> None:
@@ -174,14 +179,14 @@ def _idle_voltages(linear: LinearNetwork, admittance: Rows, factor: Factor) -> A
     return idle
 
 
-def _forms(matrix: Rows, row: IntArray, idle_v: Any) -> Forms:
-    """Rows of a matrix over nodes, as the kernels read them; their fixed part in extended precision."""
+def _fixed(matrix: Rows, idle_v: Any) -> Any:
+    """Value of each row of a matrix over nodes without injection, in extended precision."""
     products = matrix.value.astype(np.clongdouble) * idle_v[matrix.column]
     filled = np.diff(matrix.ptr) > 0
     fixed = np.zeros(matrix.ptr.size - 1, dtype=np.clongdouble)
     if np.any(filled):
         fixed[filled] = np.add.reduceat(products, matrix.ptr[:-1][filled])
-    return Forms(ptr=matrix.ptr, column=row[matrix.column], value=_pairs(matrix.value), fixed=_pairs(fixed))
+    return fixed
 
 
 def _iteration(
@@ -211,11 +216,11 @@ def _iteration(
         path_rows=paths,
         port_a=parts.port_a,
         port_b=parts.port_b,
-        port_v=_pairs(port_v),
+        port_v=pairs(port_v),
         part_ptr=parts.part_ptr,
         part_active=parts.active,
         part_reactive=parts.reactive,
-        part_siemens=_pairs(parts.siemens),
+        part_siemens=pairs(parts.siemens),
         part_per_v2=parts.per_v2,
         part_law=parts.law,
         law_model=laws.model,
@@ -233,9 +238,9 @@ def _iteration(
         upper_ptr=upper[0],
         upper=upper[1],
         upper_value=upper[2],
-        inverse=_pairs(inverse[:paths]),
+        inverse=pairs(inverse[:paths]),
         weight=np.where(linear.live[path_node], 1.0 / linear.nominal_v[path_node] ** 2, 0.0),
-        start=_pairs(linear.start_v[path_node] - idle_v[path_node]),
+        start=pairs(linear.start_v[path_node] - idle_v[path_node]),
     )
 
 
@@ -286,4 +291,4 @@ def _rows(
     kept = (where_row < rows) & (where_column < columns) & (value != 0)
     entries = (-value[kept], (where_row[kept], where_column[kept]))
     by_row = Rows.of(csr_array(coo_array(entries, shape=(rows, columns))))
-    return by_row.ptr, by_row.column, _pairs(by_row.value)
+    return by_row.ptr, by_row.column, pairs(by_row.value)

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Lock
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -18,18 +12,15 @@ from hostcap.errors import HostcapError
 from hostcap.growth import ConstantPower, Growth
 from hostcap.limits import Extremes, LimitSet, LinearLimits, Violations
 from hostcap.linear import LinearNetwork
-from hostcap.power_flow import FrozenNetwork, Plan, Settling, States, Want, checked_injections
+from hostcap.power_flow import FrozenNetwork, JointPlan, Plan, Settling, States, Want, checked_injections
 from hostcap.solution import Solution
 from hostcap_stock.batched.compiling import kernels
 from hostcap_stock.batched.config import BatchedConfig
-
-if TYPE_CHECKING:
-    from hostcap_stock.batched.kernel import Room
-    from hostcap_stock.batched.layout import Layout
+from hostcap_stock.batched.running import Out, Runner, Tiles, extremes_of
+from hostcap_stock.batched.shared import Shared
 
 WRITTEN_BYTES = 64 * 2**20
 """Full solutions are written out in chunks of about this size."""
-JOBS_PER_THREAD = 4
 
 
 @frozen(kw_only=True)
@@ -55,37 +46,32 @@ class BatchedSolver:
             HostcapError: The growth's voltage law is not known here.
             ModelError: The network has no linear form, by name.
         """
-        if type(growth.law) not in self.laws:
-            raise HostcapError(f"solver 'batched' does not know the voltage law {type(growth.law).__name__}")
+        self._check_law(growth)
         return BatchedPlan(frozen.linear(), growth, limits, self.config, frozen.start)
 
+    def joint_plan(self, starts: Sequence[tuple[FrozenNetwork, Growth]], limits: LimitSet) -> JointPlan:
+        """Order once where the starts allow, and factorise each.
 
-class _Tiles:
-    """A layout and the working memory of the threads that solve on it."""
+        Raises:
+            HostcapError: The growth's voltage law is not known here.
+            ModelError: A start has no linear form, by name.
+        """
+        from hostcap_stock.batched.joint import JointBatchedPlan
 
-    def __init__(self, layout: Layout, config: BatchedConfig) -> None:
-        """Nothing is taken yet."""
-        self.layout = layout
-        self.tolerance2 = (config.tolerance_pu / layout.amplification) ** 2
-        self.rooms: list[Room] = []
-        self._lock = Lock()
+        for _, growth in starts:
+            self._check_law(growth)
+        return JointBatchedPlan(starts, limits, self.config)
 
-    @contextmanager
-    def room(self) -> Iterator[Room]:
-        """Working memory that no other thread has meanwhile."""
-        with self._lock:
-            found = self.rooms.pop() if self.rooms else None
-        room: Room = kernels().room_for(self.layout.iteration, self.layout.levels) if found is None else found
-        yield room
-        with self._lock:
-            self.rooms.append(room)
+    def _check_law(self, growth: Growth) -> None:
+        if type(growth.law) not in self.laws:
+            raise HostcapError(f"solver 'batched' does not know the voltage law {type(growth.law).__name__}")
 
 
 @frozen(kw_only=True, eq=False)
 class _Batch:
     """What multiplies the parts of some states, read-only, shape (state, row of levels)."""
 
-    tiles: _Tiles
+    tiles: Tiles
     levels: FloatArray
     reactive: FloatArray
 
@@ -103,7 +89,13 @@ class BatchedPlan:
     """States of one frozen network, each from the start's voltages, many at once."""
 
     def __init__(
-        self, linear: LinearNetwork, growth: Growth, limits: LimitSet, config: BatchedConfig, start: Solution
+        self,
+        linear: LinearNetwork,
+        growth: Growth,
+        limits: LimitSet,
+        config: BatchedConfig,
+        start: Solution,
+        shared: Shared | None = None,
     ) -> None:
         """Prepare.
 
@@ -113,27 +105,26 @@ class BatchedPlan:
             limits: What is watched.
             config: When a state counts as solved.
             start: The start, for limits that look at it.
+            shared: What plans of other starts of the feeder have found already.
         """
         self._kernels = kernels()
         self._linear, self._growth, self._limits, self._config, self._start = linear, growth, limits, config, start
         self._fused = all(isinstance(limit, LinearLimits) for limit in limits.limits)
-        self._growing = _Tiles(self._kernels.lay_out(linear, growth, limits, fused=self._fused), config)
-        self._injecting: _Tiles | None = None
-        self._threads = min(config.threads, os.cpu_count() or 1)
-        self._pool: ThreadPoolExecutor | None = None
+        layout = self._kernels.lay_out(linear, growth, limits, fused=self._fused, shared=shared)
+        self.growing = Tiles(layout, config)
+        self._injecting: Tiles | None = None
+        self._runner = Runner(config)
 
     def close(self) -> None:
         """Give threads and working memory back."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
-        self._growing.rooms.clear()
+        self._runner.close()
+        self.growing.rooms.clear()
         self._injecting = None
 
     def solve(self, levels: IntArray, want: Collection[Want]) -> States:
         """Solve states; see ``hostcap.power_flow.Plan``."""
         steps = np.atleast_2d(np.asarray(levels, dtype=np.int32)).astype(np.float64, order="C")
-        return self._answer(_Batch(tiles=self._growing, levels=steps, reactive=np.empty((len(steps), 0))), want)
+        return self._answer(_Batch(tiles=self.growing, levels=steps, reactive=np.empty((len(steps), 0))), want)
 
     def solve_injections(self, p_kw: FloatArray, q_kvar: FloatArray, want: Collection[Want]) -> States:
         """Solve states by injections; see ``hostcap.power_flow.Plan``.
@@ -143,7 +134,7 @@ class BatchedPlan:
         p, q = checked_injections(p_kw, q_kvar, self._linear.injector_count)
         if self._injecting is None:
             layout = self._kernels.lay_out(self._linear, None, self._limits, fused=self._fused)
-            self._injecting = _Tiles(layout, self._config)
+            self._injecting = Tiles(layout, self._config)
         return self._answer(_Batch(tiles=self._injecting, levels=p, reactive=q), want)
 
     def _answer(self, batch: _Batch, want: Collection[Want]) -> States:
@@ -151,7 +142,7 @@ class BatchedPlan:
         if not judged:
             return self._solved(batch, want)
         parts = [self._judged(batch.part(chunk), want) for chunk in self._chunks(batch.count)]
-        return _joined(parts, self._limits.families)
+        return joined(parts, self._limits.families)
 
     def _chunks(self, count: int) -> list[slice]:
         each = 16 * (self._linear.node_count + self._linear.conductor_count)
@@ -162,11 +153,15 @@ class BatchedPlan:
         """States of which nothing leaves the kernel but what is wanted."""
         count = batch.count
         fused = "extremes" in want and self._fused
-        segments = self._growing.layout.segment_group.size if fused else 0
-        margin, row = np.empty((count, segments)), np.empty((count, segments), dtype=np.int32)
-        nodes = np.empty((count, 2 * self._linear.node_count if "nodes" in want else 0))
-        branches = np.empty((count, 2 * self._linear.conductor_count if "branches" in want else 0))
-        converged, iterations = self._run(batch, margin, row, nodes, branches)
+        out = Out.of(
+            count,
+            segments=self.growing.layout.segment_group.size if fused else 0,
+            nodes=self._linear.node_count if "nodes" in want else 0,
+            branches=self._linear.conductor_count if "branches" in want else 0,
+        )
+        spans = self._runner.spans(batch.tiles, 0, count)
+        converged, iterations = self._runner.run(spans, batch.levels, batch.reactive, out)
+        nodes, branches = out.nodes, out.branches
         solution: Solution | None = None
         if {"nodes", "branches"} & set(want):
             nodes[~converged] = branches[~converged] = np.nan
@@ -181,7 +176,7 @@ class BatchedPlan:
         return States(
             converged=converged,
             iterations=iterations,
-            extremes=self._extremes(converged, margin, row) if fused else None,
+            extremes=extremes_of(self._limits, self.growing.layout, converged, out) if fused else None,
             solution=solution,
         )
 
@@ -213,57 +208,8 @@ class BatchedPlan:
             solution=kept,
         )
 
-    def _run(
-        self, batch: _Batch, margin: FloatArray, row: IntArray, nodes: FloatArray, branches: FloatArray
-    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], IntArray]:
-        count, run_on = batch.count, batch.tiles
-        layout = run_on.layout
-        # One type of array, read-only, whoever made it: the kernel is compiled once.
-        levels, reactive = _read_only(batch.levels), _read_only(batch.reactive)
-        converged, iterations = np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int32)
 
-        def work(first: int, last: int) -> None:
-            with run_on.room() as room:
-                self._kernels.solve_tiles(
-                    first, last, levels, reactive, layout.iteration, run_on.tolerance2, self._config.max_iterations,
-                    layout.limits, layout.checks, layout.nodes, layout.conductors, room, converged, iterations, margin,
-                    row, nodes, branches,
-                )  # fmt: skip
-
-        tiles = -(-count // self._kernels.lanes)
-        jobs = min(tiles, JOBS_PER_THREAD * self._threads) if self._threads > 1 else min(tiles, 1)
-        edges = [min(count, self._kernels.lanes * (tiles * job // jobs)) for job in range(jobs + 1)] if jobs else [0]
-        spans = list(itertools.pairwise(edges))
-        if len(spans) <= 1:
-            for first, last in spans:
-                work(first, last)
-        else:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="hostcap-batched")
-            for future in [self._pool.submit(work, first, last) for first, last in spans]:
-                future.result()
-        return converged, iterations
-
-    def _extremes(
-        self, converged: np.ndarray[tuple[int], np.dtype[np.bool_]], margin: FloatArray, check: IntArray
-    ) -> Extremes:
-        limits, layout = self._limits, self._growing.layout
-        shape = (converged.size, limits.group_count + 1, len(limits.families))
-        margins, rows = np.full(shape, np.inf), np.full(shape, -1, dtype=np.int32)
-        margins[:, layout.segment_group, layout.segment_family] = margin
-        found = np.where(check >= 0, limits.check_row[np.maximum(check, 0)], -1)
-        rows[:, layout.segment_group, layout.segment_family] = found
-        margins[~converged], rows[~converged] = np.nan, -1
-        return Extremes(margin=margins, row=rows, families=limits.families)
-
-
-def _read_only(values: FloatArray) -> FloatArray:
-    view = values.view()
-    view.setflags(write=False)
-    return view
-
-
-def _joined(parts: list[States], families: tuple[str, ...]) -> States:
+def joined(parts: list[States], families: tuple[str, ...]) -> States:
     """Chunks of states as one batch."""
     if len(parts) == 1:
         return parts[0]

@@ -13,8 +13,9 @@ from attrs import frozen
 
 from hostcap.errors import HostcapError, NotConvergedError, StoppedError
 from hostcap.findings import Finding
-from hostcap.growth import Direction, UnitInjection, customer_growth
+from hostcap.growth import Direction, Growth, UnitInjection, customer_growth
 from hostcap.limits import LimitSet
+from hostcap.linear import LinearNetwork
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
 from hostcap.plugins.kinds import (
@@ -28,8 +29,8 @@ from hostcap.plugins.kinds import (
     Profiles,
     SeveralInstants,
 )
-from hostcap.power_flow import FrozenNetwork, Plan, Solver
-from hostcap.search import SearchResult, SearchRules, lock_out_search
+from hostcap.power_flow import LINEARISE, FrozenArrays, FrozenNetwork, JointSolver, Plan, Solver
+from hostcap.search import LockOutWalk, SearchResult, SearchRules, joint_lock_out_search, lock_out_search
 from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.findings import answer_findings, start_findings
@@ -38,6 +39,9 @@ from hostcap_stock.headroom.least import Least
 from hostcap_stock.headroom.preparing import Prepared, Searched, instant_words, open_groups
 from hostcap_stock.headroom.run_summary import Stopwatch, run_summary
 from hostcap_stock.headroom.tables import Labels, network_tables
+
+INSTANTS_AT_ONCE = 64
+"""Most instants whose starts are held at once, which bounds memory; answers do not depend on it."""
 
 
 @frozen(kw_only=True)
@@ -89,14 +93,14 @@ class LvHeadroom:
 
     def plan(self, frozen: FrozenNetwork, prepared: Prepared, direction: Direction | None = None) -> Plan:
         """The states of this study on a frozen network; its first direction unless another is given."""
-        return self._plan(frozen, prepared, self._unit(frozen, direction or self.injection.directions[0]))
+        unit = self._unit(frozen, direction or self.injection.directions[0])
+        return self.solver.plan(frozen, self._growth(frozen, prepared, unit), prepared.limits)
 
     def _unit(self, frozen: FrozenNetwork, direction: Direction) -> UnitInjection:
         return self.injection.unit(direction, Moment.of(frozen.network, frozen.operating_point, self.profiles))
 
-    def _plan(self, frozen: FrozenNetwork, prepared: Prepared, unit: UnitInjection) -> Plan:
-        step_kw = prepared.weights * self.config.step_kw_per_customer
-        return self.solver.plan(frozen, customer_growth(frozen.network, step_kw, unit), prepared.limits)
+    def _growth(self, frozen: FrozenNetwork, prepared: Prepared, unit: UnitInjection) -> Growth:
+        return customer_growth(frozen.network, prepared.weights * self.config.step_kw_per_customer, unit)
 
     def check(self, job: Job) -> Preview:
         """Solve the first start and its first step, and say how many states a run solves at most."""
@@ -150,38 +154,93 @@ class LvHeadroom:
         leasts = {
             direction: Least(job.network, self.config.step_kw_per_customer) for direction in self.injection.directions
         }
-        for searched, plan in self._searched(job, points, limits, clock):
-            leasts[searched.direction].add([(searched, plan)])
+        for block in self._blocks(job, points, limits, clock):
+            leasts[block[0][0].direction].add(block)
             clock.lap("answer")
         chunk = self._chunk(job, list(leasts.values()))
         clock.lap("tables")
         yield attrs.evolve(chunk, summary=run_summary(job.network, list(leasts.values()), clock.seconds))
 
-    def _searched(
+    def _blocks(
         self, job: Job, points: Sequence[OperatingPoint], limits: LimitSet, clock: Stopwatch
-    ) -> Iterator[tuple[Searched, Plan]]:
-        """Every search, with its plan, which is closed when the next one is asked for."""
+    ) -> Iterator[list[tuple[Searched, Plan]]]:
+        """Searches of one direction, instants rising, with their plans, which are closed when more is asked for.
+
+        A solver that needs no engine takes many instants in one batch; others one after the other.
+        """
+        solver = self.solver
+        if len(points) > 1 and isinstance(solver, JointSolver) and solver.needs <= {LINEARISE}:
+            for first in range(0, len(points), INSTANTS_AT_ONCE):
+                starts = self._arrays(job, points, range(first, min(first + INSTANTS_AT_ONCE, len(points))))
+                clock.lap("start")
+                yield from self._joint_blocks(job, solver, list(enumerate(starts, start=first)), limits, clock)
+            return
         for number in range(len(points)):
             with self._start(job, points, number) as frozen:
                 clock.lap("start")
-                prepared = self.prepare(frozen, limits)
-                for direction in self.injection.directions:
-                    unit = self._unit(frozen, direction)
-                    plan = self._plan(frozen, prepared, unit)
-                    clock.lap("plan")
-                    try:
-                        searched = Searched(
-                            number=number,
-                            direction=direction,
-                            prepared=prepared,
-                            per_kw=abs(unit.p_kw),
-                            result=self._search(job, plan, prepared),
-                            started=(*points[number].findings, *frozen.findings),
-                        )
-                        clock.lap("search")
-                        yield searched, plan
-                    finally:
-                        plan.close()
+                yield from self._single_blocks(job, number, frozen, limits, clock)
+
+    def _single_blocks(
+        self, job: Job, number: int, frozen: FrozenNetwork, limits: LimitSet, clock: Stopwatch
+    ) -> Iterator[list[tuple[Searched, Plan]]]:
+        prepared = self.prepare(frozen, limits)
+        for direction in self.injection.directions:
+            unit = self._unit(frozen, direction)
+            plan = self.solver.plan(frozen, self._growth(frozen, prepared, unit), limits)
+            clock.lap("plan")
+            try:
+                result = self._search(job, plan, prepared)
+                clock.lap("search")
+                yield [(_searched(number, direction, frozen, prepared, unit, result), plan)]
+            finally:
+                plan.close()
+
+    def _joint_blocks(
+        self,
+        job: Job,
+        solver: JointSolver,
+        starts: Sequence[tuple[int, FrozenNetwork]],
+        limits: LimitSet,
+        clock: Stopwatch,
+    ) -> Iterator[list[tuple[Searched, Plan]]]:
+        prepared = [self.prepare(frozen, limits) for _, frozen in starts]
+        for direction in self.injection.directions:
+            units = [self._unit(frozen, direction) for _, frozen in starts]
+            grown = [
+                (frozen, self._growth(frozen, p, unit))
+                for (_, frozen), p, unit in zip(starts, prepared, units, strict=True)
+            ]
+            plan = solver.joint_plan(grown, limits)
+            clock.lap("plan")
+            try:
+                walks = [LockOutWalk(open_scopes=p.open_groups, idle=p.idle, rules=self._rules) for p in prepared]
+
+                def report(done: int, most: int, direction: Direction = direction) -> None:
+                    self._report(job, f"searching {direction.value}, instants", done, most)
+
+                results = joint_lock_out_search(plan, walks, widest=self._widest, report=report)
+                clock.lap("search")
+                yield [
+                    (_searched(number, direction, frozen, p, unit, result), plan.of(place))
+                    for place, ((number, frozen), p, unit, result) in enumerate(
+                        zip(starts, prepared, units, results, strict=True)
+                    )
+                ]
+            finally:
+                plan.close()
+
+    def _arrays(self, job: Job, points: Sequence[OperatingPoint], numbers: range) -> list[FrozenNetwork]:
+        """Starts frozen one by one, their engines given back; those of equal taps share one linear network."""
+        kept: list[FrozenNetwork] = []
+        like: list[LinearNetwork] = []
+        for number in numbers:
+            self._report(job, "freezing instants", number, len(points))
+            with self._start(job, points, number) as frozen:
+                arrays = FrozenArrays.of(frozen, like)
+            if all(arrays.arrays.y_siemens is not other.y_siemens for other in like):
+                like.append(arrays.arrays)
+            kept.append(arrays)
+        return kept
 
     def _start(self, job: Job, points: Sequence[OperatingPoint], number: int) -> FrozenNetwork:
         try:
@@ -195,23 +254,31 @@ class LvHeadroom:
                 largest_change_pu=error.largest_change_pu,
             ) from error
 
-    def _search(self, job: Job, plan: Plan, prepared: Prepared) -> SearchResult:
-        def report(step: int, most: int) -> None:
-            job.progress("searching", step, most)
-            if job.should_stop():
-                raise StoppedError(f"feeder {job.scope.feeder!r}: stopped at step {step} of {most}")
+    @property
+    def _rules(self) -> SearchRules:
+        return SearchRules(
+            max_steps=self.config.max_steps,
+            stop_on_hv_violation=self.config.stop_on_hv_violation,
+            lock_group_on_violation=self.config.lock_group_on_violation,
+        )
 
+    @property
+    def _widest(self) -> int:
+        return self.solver.states_at_once if self.config.search == "fast" else 1
+
+    def _report(self, job: Job, stage: str, done: int, most: int) -> None:
+        job.progress(stage, done, most)
+        if job.should_stop():
+            raise StoppedError(f"feeder {job.scope.feeder!r}: stopped at {stage}, {done} of {most}")
+
+    def _search(self, job: Job, plan: Plan, prepared: Prepared) -> SearchResult:
         return lock_out_search(
             plan,
             open_scopes=prepared.open_groups,
             idle=prepared.idle,
-            rules=SearchRules(
-                max_steps=self.config.max_steps,
-                stop_on_hv_violation=self.config.stop_on_hv_violation,
-                lock_group_on_violation=self.config.lock_group_on_violation,
-            ),
-            widest=self.solver.states_at_once if self.config.search == "fast" else 1,
-            report=report,
+            rules=self._rules,
+            widest=self._widest,
+            report=lambda step, most: self._report(job, "searching", step, most),
         )
 
     def _labels(self, job: Job, searched: Searched) -> Labels:
@@ -262,3 +329,21 @@ class LvHeadroom:
             for finding in answer_findings(network, answered)
         ]
         return [*joined_findings(starts), *joined_findings(answers)]
+
+
+def _searched(
+    number: int,
+    direction: Direction,
+    frozen: FrozenNetwork,
+    prepared: Prepared,
+    unit: UnitInjection,
+    result: SearchResult,
+) -> Searched:
+    return Searched(
+        number=number,
+        direction=direction,
+        prepared=prepared,
+        per_kw=abs(unit.p_kw),
+        result=result,
+        started=(*prepared.operating_point.findings, *frozen.findings),
+    )
