@@ -39,7 +39,7 @@ class _Planned(Protocol):
 
     solver: Solver
 
-    def point(self, job: Job) -> OperatingPoint: ...
+    def points(self, job: Job) -> Sequence[OperatingPoint]: ...
 
     def prepare(self, frozen: FrozenNetwork) -> _Prepared: ...
 
@@ -154,7 +154,7 @@ def bench(
     progress(f"{feeder}: loading", 0, 0)
     network, loading = _timed("load the feeder", lambda: work_package.source().load(feeder))
     job = work_package.job(network, str(NAMESPACE), progress)
-    point, preparing = _timed("find the operating point", lambda: study.point(job))
+    point, preparing = _timed("find the operating point", lambda: study.points(job)[0])
     progress(f"{feeder}: freezing", 0, 0)
     frozen_network, freezing = _timed(
         "solve the start and freeze",
@@ -187,7 +187,7 @@ def bench(
 
 def _planned(work_package: WorkPackage) -> _Planned:
     study: Any = work_package.study()
-    if not attrs.has(type(study)) or not all(hasattr(study, name) for name in ("point", "prepare", "plan", "solver")):
+    if not attrs.has(type(study)) or not all(hasattr(study, name) for name in ("points", "prepare", "plan", "solver")):
         raise ConfigError(f"study: {work_package.study_record.name!r} does not say how its states are solved")
     return cast(_Planned, study)
 
