@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from hostcap._arrays import FloatArray, IntArray, floats, ints, sums
 from hostcap.findings import Finding
@@ -112,7 +112,8 @@ class Shares(_ByContent):
         user_mw: What each of them supplies or takes, shape (user,).
         branch_mw: Of each branch, shape (branch, user).
         bus_mw: Of what flows through each bus, shape (bus, user).
-        station_mw: Of what enters each station, shape (station, user).
+        station_mw: Of what enters each station, shape (station, station user).
+        station_user: Nodes that stations are shared among; the users themselves, unless a tracer counts otherwise.
     """
 
     user: IntArray = field(converter=ints)
@@ -120,6 +121,7 @@ class Shares(_ByContent):
     branch_mw: FloatArray = field(converter=floats)
     bus_mw: FloatArray = field(converter=floats)
     station_mw: FloatArray = field(converter=floats)
+    station_user: IntArray = field(default=Factory(lambda self: self.user, takes_self=True), converter=ints)
 
     def mix(self) -> FloatArray:
         """Composition of each bus: its shares divided by their sum, 0 where nothing flows, shape (bus, user)."""

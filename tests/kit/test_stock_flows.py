@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flow_files import vspd_day, write
 
-from hostcap.testing import Case, FlowsSuite
+from hostcap.testing import Case, FlowsSuite, TracerSuite
 
 
 class TestExampleFlows(FlowsSuite):
@@ -77,4 +77,16 @@ class TestTable(FlowsSuite):
                 {"branches": "x", "nodes": "y", "start": "yesterday"},
                 {"branches": "x", "nodes": "y", "minutes": 0},
             ],
+        )
+
+
+class TestBialek(TracerSuite):
+    @pytest.fixture(params=["balanced", "standard", "actual", "compat"])
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        return Case(
+            module="hostcap_stock.bialek.plugin",
+            kind="tracer",
+            name="bialek",
+            settings={"mode": request.param},
+            wrong=[{"mode": "textbook"}, {"mode": "compat", "netting": "bus"}, {"circulation": "ignore"}],
         )

@@ -89,7 +89,7 @@ class TracerSuite(PluginSuite):
             assert shares.user_mw.shape == (users,)
             assert shares.branch_mw.shape == (network.branch.size, users)
             assert shares.bus_mw.shape == (network.bus.size, users)
-            assert shares.station_mw.shape == (network.stations.size, users)
+            assert shares.station_mw.shape == (network.stations.size, shares.station_user.size)
             assert np.isfinite(shares.branch_mw).all() and np.isfinite(shares.bus_mw).all()
         assert network.node[trace.up.user].tolist() == ["a", "b"]
         assert network.node[trace.down.user].tolist() == ["c"]

@@ -42,7 +42,7 @@ def kernels() -> Kernels:
     try:
         from hostcap_stock.batched import kernel
     except RuntimeError:
-        _cache_for_this_process()
+        cache_for_this_process()
         from hostcap_stock.batched import kernel
     from hostcap_stock.batched.lanes import LANES
     from hostcap_stock.batched.layout import lay_out
@@ -53,7 +53,7 @@ def kernels() -> Kernels:
     return Kernels(lay_out=lay_out, solve_tiles=kernel.solve_tiles, room_for=kernel.room_for, lanes=LANES)
 
 
-def _cache_for_this_process() -> None:
+def cache_for_this_process() -> None:
     """Where neither the package nor a cache folder of the user can be written, compile for this process alone.
 
     The folder has a name that nobody can foresee: what is in it is run.

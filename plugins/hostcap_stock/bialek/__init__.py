@@ -1,0 +1,1 @@
+"""The tracer ``bialek``: proportional sharing of flows among generators and loads."""

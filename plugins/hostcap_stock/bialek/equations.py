@@ -1,0 +1,86 @@
+"""The equations of each mode as factors along branches, and their two ways of solving.
+
+Source: tracing method, section 3. Upstream a branch is reached from its sending bus, downstream from its receiving bus.
+``passed`` is the part of a bus's row that goes on to the next bus (the matrix T), ``shared`` the part that is the share
+of the branch, ``local`` the part of one MW taken (upstream) or supplied (downstream) at the bus.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from attrs import frozen
+
+from hostcap._arrays import FloatArray, IntArray
+from hostcap.tracing import ZERO_MW, DirectedFlows
+from hostcap_stock.bialek.config import Mode
+from hostcap_stock.bialek.kernel import Long, sweep
+
+Direction = Literal["up", "down"]
+
+
+@frozen(kw_only=True, eq=False)
+class Equations:
+    """One direction of one period.
+
+    Attributes:
+        tail, head: Bus that each branch is reached from, and leads to, shape (branch,).
+        passed, shared: Factors of the tail's row, shape (branch,).
+        local: Factor of the row of a bus for what is taken or supplied there, shape (bus,).
+        upstream: Whether the users are those who supply.
+    """
+
+    tail: IntArray
+    head: IntArray
+    passed: FloatArray
+    shared: FloatArray
+    local: FloatArray
+    upstream: bool
+
+    def swept(self, order: Long, injected: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rows of buses and branches by the sweep; ``order`` is upstream, and turned here for downstream."""
+        bus_mw = injected.copy()
+        branch_mw = np.zeros((self.tail.size, injected.shape[1]))
+        turned = order if self.upstream else np.ascontiguousarray(order[::-1])
+        sweep(turned, self.tail, self.head, self.passed, self.shared, bus_mw, branch_mw)
+        return bus_mw, branch_mw
+
+    def solved(self, injected: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rows of buses and branches by a sparse LU of ``I - T`` with all users at once.
+
+        Raises:
+            RuntimeError: The matrix is singular.
+        """
+        from scipy.sparse import csc_array, eye_array
+        from scipy.sparse.linalg import splu
+
+        size = injected.shape[0]
+        live = np.flatnonzero(self.passed)
+        transfer = csc_array((self.passed[live], (self.head[live], self.tail[live])), shape=(size, size))
+        factor = splu(csc_array(eye_array(size) - transfer))
+        bus_mw: FloatArray = np.ascontiguousarray(factor.solve(np.ascontiguousarray(injected)))
+        return bus_mw, self.shared[:, None] * bus_mw[self.tail]
+
+
+def equations(flows: DirectedFlows, mode: Mode, direction: Direction) -> Equations:
+    """Factors of a mode; where nothing flows through a bus, nothing is shared (1/D counts as 0)."""
+    by_in, by_out = _inverse(flows.in_mw), _inverse(flows.out_mw)
+    sent, received, send, receive = flows.sent_mw, flows.received_mw, flows.send, flows.receive
+    if direction == "up":
+        local = by_out if mode == "balanced" else by_in
+        shared = sent * local[send]
+        passed = received * local[send] if mode == "actual" else shared
+        return Equations(tail=send, head=receive, passed=passed, shared=shared, local=local, upstream=True)
+    # The original divides the matrix by what leaves, and the shares by what comes.
+    local = by_in if mode in ("balanced", "compat") else by_out
+    shared = received * local[receive]
+    passed = {"actual": sent, "compat": received}.get(mode, received) * (
+        by_out[receive] if mode == "compat" else local[receive]
+    )
+    return Equations(tail=receive, head=send, passed=passed, shared=shared, local=local, upstream=False)
+
+
+def _inverse(mw: FloatArray) -> FloatArray:
+    inverse: FloatArray = np.divide(1.0, mw, out=np.zeros_like(mw), where=mw >= ZERO_MW)
+    return inverse
