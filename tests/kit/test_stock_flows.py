@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flow_files import vspd_day, write
 
-from hostcap.testing import Case, FlowsSuite, TracerSuite
+from hostcap.operating_point import FeederScope
+from hostcap.plugins.kinds import Job
+from hostcap.testing import Case, FlowsSuite, TracerSuite, TwoBusSource
+from hostcap_stock.flows.config import PowerFlowConfig
+from hostcap_stock.flows.power_flow import PowerFlow
+from hostcap_stock.initial_states import AsModelled
 
 
 class TestExampleFlows(FlowsSuite):
@@ -89,4 +95,30 @@ class TestBialek(TracerSuite):
             name="bialek",
             settings={"mode": request.param},
             wrong=[{"mode": "textbook"}, {"mode": "compat", "netting": "bus"}, {"circulation": "ignore"}],
+        )
+
+
+def solved_two_buses() -> Any:
+    """The kit's two buses at their start."""
+    source = TwoBusSource()
+    job = Job(
+        source=source,
+        network=source.load("feeder"),
+        scope=FeederScope(feeder="feeder", year=2025),
+        work_package_id="0",
+        progress=lambda stage, done, total: None,
+        should_stop=lambda: False,
+    )
+    return PowerFlow(config=PowerFlowConfig()).on(job, {"initial_state": AsModelled()})
+
+
+class TestPowerFlow(FlowsSuite):
+    @pytest.fixture
+    def case(self) -> Case:
+        return Case(
+            module="hostcap_stock.flows.plugin",
+            kind="flow",
+            name="power-flow",
+            wrong=[{"phases": "both"}, {"minutes": 0.0}],
+            flows=solved_two_buses,
         )

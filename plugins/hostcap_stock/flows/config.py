@@ -89,3 +89,17 @@ class TableConfig:
         metadata=about("Start of the only period, for files without a column `start`"),
     )
     minutes: float = field(default=30.0, validator=positive, metadata=about("Length of a period", unit="min"))
+
+
+@frozen(kw_only=True)
+class PowerFlowConfig:
+    """The solved start of the study's network as one period."""
+
+    phases: Literal["sum", "each"] = field(
+        default="sum",
+        metadata=about("Sum the phases, or trace each by itself inside one LV group without winding changes"),
+    )
+    group: str = field(default="", metadata=about("Capacity group whose phases are traced by themselves"))
+    minutes: float = field(
+        default=30.0, validator=positive, metadata=about("Length of the interval that ends at the start", unit="min")
+    )

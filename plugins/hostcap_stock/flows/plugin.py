@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hostcap.plugins import FlowsPlugin, hookimpl
-from hostcap_stock.flows.config import TableConfig, VspdConfig, VspdMonthlyConfig
+from hostcap_stock.flows.config import PowerFlowConfig, TableConfig, VspdConfig, VspdMonthlyConfig
 
 if TYPE_CHECKING:
-    from hostcap.plugins.kinds import Flows
+    from hostcap.plugins.kinds import Flows, NetworkFlows
 
 
 def _vspd(config: VspdConfig) -> Flows:
@@ -28,6 +28,12 @@ def _table(config: TableConfig) -> Flows:
     from hostcap_stock.flows.table import TableFlows
 
     return TableFlows(config=config)
+
+
+def _power_flow(config: PowerFlowConfig) -> NetworkFlows:
+    from hostcap_stock.flows.power_flow import PowerFlow
+
+    return PowerFlow(config=config)
 
 
 VSPD = FlowsPlugin(
@@ -51,9 +57,16 @@ TABLE = FlowsPlugin(
     make=_table,
     place="branches",
 )
+POWER_FLOW = FlowsPlugin(
+    name="power-flow",
+    summary="The solved start of the study's network, phases summed or those of one LV group one by one",
+    config=PowerFlowConfig,
+    make=_power_flow,
+    capabilities=frozenset({"network"}),
+)
 
 
 @hookimpl
 def hostcap_flows() -> Iterable[FlowsPlugin[Any]]:
     """The flows."""
-    return [VSPD, VSPD_MONTHLY, TABLE]
+    return [VSPD, VSPD_MONTHLY, TABLE, POWER_FLOW]
