@@ -25,7 +25,10 @@ from hostcap_stock.headroom import schemas
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/generate_reference.py from the code. Do not edit. -->"
 PROJECT = "hostcap"
-PRINTED = schemas.GROUP_SUMMARY
+PRINTED = {
+    "`lv-headroom`, a line for each transformer": schemas.GROUP_SUMMARY,
+    "`hv-node-headroom`, a line for each location": schemas.LOCATION_SUMMARY,
+}
 """What a run prints; it is not kept as a table."""
 
 
@@ -75,7 +78,8 @@ def tables_page() -> str:
         "",
         "# Tables of results",
         "",
-        "A headroom run keeps every table below, for each feeder. The writers put them at"
+        "A headroom run keeps its own of these tables, for each feeder: `hv-node-headroom` those of `hv_node_`, "
+        "`lv-headroom` the others, both the violations and the findings. The writers put them at"
         " `<results>/<table>/<scenario>/<feeder>/<year>.parquet` (or `.csv`).",
         "Signs and units follow the [conventions](conventions.md); what the numbers mean is in the"
         " [headroom method](../explanation/headroom-method.md).",
@@ -94,12 +98,11 @@ def tables_page() -> str:
     lines += [
         "## Printed after a run",
         "",
-        "`hostcap run` prints one line for each transformer, made from the tables above. It is not kept.",
-        "",
-        *markdown_table(
-            ("column", "unit", "meaning"), ((f"`{c.name}`", c.unit, escaped(c.meaning)) for c in PRINTED.columns)
-        ),
+        "What `hostcap run` prints first is made from the tables above. It is not kept.",
     ]
+    for study, schema in PRINTED.items():
+        rows = ((f"`{c.name}`", c.unit, escaped(c.meaning)) for c in schema.columns)
+        lines += ["", f"{study}:", "", *markdown_table(("column", "unit", "meaning"), rows)]
     return "\n".join(lines) + "\n"
 
 

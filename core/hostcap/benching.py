@@ -39,7 +39,7 @@ class _Planned(Protocol):
 
     solver: Solver
 
-    def points(self, job: Job) -> Sequence[OperatingPoint]: ...
+    def points(self, job: Job) -> tuple[OperatingPoint, ...]: ...
 
     def prepare(self, frozen: FrozenNetwork) -> _Prepared: ...
 
@@ -131,7 +131,8 @@ def bench(
 ) -> BenchReport:
     """Measure one feeder of a study.
 
-    Levels of the states are random, up to the step at which half of the groups have a broken limit.
+    Levels of the states are random, up to the step at which half of the groups have a broken limit. Of several
+    instants it is the first.
 
     Args:
         work_package: The study.

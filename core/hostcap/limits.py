@@ -195,8 +195,8 @@ class Violations(_ByContent):
     excess: FloatArray = field(converter=floats)
     families: tuple[str, ...]
 
-    def select(self, keep: BoolArray) -> Violations:
-        """Those where ``keep`` holds, in the same order."""
+    def select(self, keep: BoolArray | slice) -> Violations:
+        """Those where ``keep`` holds, or a run of them, in the same order."""
         return Violations(
             state=self.state[keep],
             row=self.row[keep],

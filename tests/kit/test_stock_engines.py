@@ -88,3 +88,38 @@ class TestLvHeadroom(StudySuite):
                 "solver": BatchedSolver(),
             },
         )
+
+
+class TestHvNodeHeadroom(StudySuite):
+    @pytest.fixture
+    def case(self, demo_folder: Path) -> Case:
+        return Case(
+            module="hostcap_stock.headroom.plugin",
+            kind="study",
+            name="hv-node-headroom",
+            settings={
+                "step_kw_per_node": 100.0,
+                "max_steps_per_node": 30,
+                "location_kinds": ["dtx-hv-terminal", "switch-upstream-terminal", "line-tee"],
+            },
+            wrong=[
+                {"max_steps_per_node": 0},
+                {"max_steps_per_node": 1001},
+                {"step_kw_per_node": 0.0},
+                {"location_kinds": []},
+                {"location_kinds": ["DTX_HV_TERMINAL"]},
+                {"location_kinds": ["line-tee", "line-tee"]},
+                {"location_names": []},
+                {"search": "linear"},
+            ],
+            feeder="demo",
+            parts={
+                "network": OpenDssSource(
+                    config=OpenDssConfig(master=demo_folder / "feeder" / "Master.dss", frequency_hz=50.0)
+                ),
+                "initial_state": AsModelled(),
+                "injection": NegativeLoad(),
+                "constraints": (Thermal(),),
+                "solver": BatchedSolver(),
+            },
+        )

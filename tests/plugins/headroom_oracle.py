@@ -84,31 +84,20 @@ def watch(master, *, lv, hv, lv_unit="v", thermal_percent=100.0, rating_basis="n
     return d, live, group, [(group.get(row[1]), *row[2:]) for row in rows if row[0] in live and row[2][2]]
 
 
-def feeder(
-    master, *, direction, step_kw, power_factor=1.0, tolerance_pu=1e-6, max_iterations=100, weights=None, **study
-):
-    """All groups, the group of each growing load, the solver: levels to worst violation by owner (None: the feeder)."""
-    d, live, group, rows = watch(master, **study)
-    c, loads, growing, share, kw = d.CktElement, d.Loads, {}, {}, -step_kw if direction == "export" else step_kw
-    kvar = math.copysign(step_kw * math.tan(math.acos(abs(power_factor))), power_factor)
-    for name in loads.AllNames():
-        loads.Name(name)
-        bus, conn = c.BusNames()[0], "delta" if loads.IsDelta() else "wye"
-        if (g := group.get(bus.split(".")[0].lower())) and c.Enabled() and all(r in live for r in c.NodeRef() if r):
-            growing[loads.Count() + 1], share[loads.Count() + 1] = g, 1.0 if weights is None else weights.get(name, 0.0)
-            d.Text.Command(f"new load.oracle_{name} bus1={bus} phases={loads.Phases()} conn={conn} kv={loads.kV()}")
-            d.Text.Command("~ kw=0 kvar=0 model=1 vminpu=0.7 vmaxpu=2 vlowpu=0.5 status=fixed")
+def solver(d, live, rows, *, tolerance_pu, max_iterations):
+    """Solver of one state from the start: kW and kvar by load number to worst violation by owner; None: diverged."""
+    loads = d.Loads
     d.Commands(["solve", "set maxiterations=1"])
     v = np.frombuffer(d.dss_ffi.buffer(d.YMatrix.VVector(), 16 * d.Circuit.NumNodes() + 16), complex)
     start, alive, nominal = v.copy(), np.array(list(live)), np.array(list(live.values()))
     low, high, a, b, scale = np.array([row[2:] for row in rows], float).T
 
     @np.errstate(all="ignore")
-    def solve(levels):
-        for i, g in growing.items():
+    def solve(powers):
+        for i, (kw, kvar) in powers.items():
             loads.Idx(i)
-            loads.kW(levels[g] * kw * share[i])
-            loads.kvar(levels[g] * kvar * share[i])
+            loads.kW(kw)
+            loads.kvar(kvar)
         v[:] = start  # v is the engine's own memory
         steps = ((v.copy(), d.Solution.Solve()) for _ in range(max_iterations))
         if not any(np.max(np.abs(v - old)[alive] / nominal) <= tolerance_pu for old, _ in steps):
@@ -123,7 +112,29 @@ def feeder(
             worst[owner] = min(worst.get(owner, found), found)
         return {owner: found[2:] for owner, found in worst.items()}
 
-    return sorted(set(group.values())), list(growing.values()), {growing[i] for i in growing if share[i] > 0}, solve
+    return solve
+
+
+def feeder(
+    master, *, direction, step_kw, power_factor=1.0, tolerance_pu=1e-6, max_iterations=100, weights=None, **study
+):
+    """All groups, the group of each growing load, the solver: levels to worst violation by owner (None: the feeder)."""
+    d, live, group, rows = watch(master, **study)
+    c, loads, growing, share, kw = d.CktElement, d.Loads, {}, {}, -step_kw if direction == "export" else step_kw
+    kvar = math.copysign(step_kw * math.tan(math.acos(abs(power_factor))), power_factor)
+    for name in loads.AllNames():
+        loads.Name(name)
+        bus, conn = c.BusNames()[0], "delta" if loads.IsDelta() else "wye"
+        if (g := group.get(bus.split(".")[0].lower())) and c.Enabled() and all(r in live for r in c.NodeRef() if r):
+            growing[loads.Count() + 1], share[loads.Count() + 1] = g, 1.0 if weights is None else weights.get(name, 0.0)
+            d.Text.Command(f"new load.oracle_{name} bus1={bus} phases={loads.Phases()} conn={conn} kv={loads.kV()}")
+            d.Text.Command("~ kw=0 kvar=0 model=1 vminpu=0.7 vmaxpu=2 vlowpu=0.5 status=fixed")
+    solve = solver(d, live, rows, tolerance_pu=tolerance_pu, max_iterations=max_iterations)
+
+    def at(levels):
+        return solve({i: (levels[g] * kw * share[i], levels[g] * kvar * share[i]) for i, g in growing.items()})
+
+    return sorted(set(group.values())), list(growing.values()), {growing[i] for i in growing if share[i] > 0}, at
 
 
 def oracle(master, *, max_steps, stop_on_hv_violation=True, lock_group_on_violation=True, **study):

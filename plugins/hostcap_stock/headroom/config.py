@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from hostcap.config import about, between, positive
+from hostcap.config import about, between, not_empty, positive, unique
 
 
 @frozen(kw_only=True)
@@ -28,4 +28,31 @@ class LvHeadroomConfig:
     )
     lock_group_on_violation: bool = field(
         default=True, metadata=about("A group with a broken limit stops growing; else it is decided and grows on")
+    )
+
+
+LocationKind = Literal["dtx-hv-terminal", "switch-upstream-terminal", "line-tee"]
+
+
+@frozen(kw_only=True)
+class HvNodeHeadroomConfig:
+    """Growth at one HV location at a time, each from the start."""
+
+    step_kw_per_node: float = field(
+        default=1.0, validator=positive, metadata=about("Growth at the location in one step", unit="kW")
+    )
+    max_steps_per_node: int = field(
+        default=1000, validator=between(1, 1000), metadata=about("Last step tried; whole then is unconstrained")
+    )
+    location_kinds: tuple[LocationKind, ...] = field(
+        default=("dtx-hv-terminal",),
+        validator=[not_empty, unique],
+        metadata=about(
+            "HV terminals of distribution transformers, upstream terminals of HV switches, HV buses where lines part"
+        ),
+    )
+    location_names: tuple[str, ...] | None = field(
+        default=None,
+        validator=[not_empty, unique],
+        metadata=about("Transformers, switches and buses to ask, * and ? standing for any text; unset asks all"),
     )

@@ -23,7 +23,8 @@ def _worst(limits: LimitSet, violations: Violations) -> str:
     )
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """A count and its word, such as ``3 groups``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
@@ -39,7 +40,7 @@ def start_findings(limits: LimitSet, start: Violations) -> list[Finding]:
                     code="violation-at-start",
                     element=str(limits.labels.equipment[broken.row[0]]),
                     count=int(broken.row.size),
-                    message=f"{_counted(broken.row.size, f'{metric} limit')} broken before anything grows, worst "
+                    message=f"{counted(broken.row.size, f'{metric} limit')} broken before anything grows, worst "
                     f"{_worst(limits, broken)}; check the initial state and the limits",
                 )
             )
@@ -61,7 +62,7 @@ def answer_findings(network: Network, answered: Answered) -> list[Finding]:
                 code="near-tie",
                 element=some([str(network.groups.id[g]) for g in ties]),
                 count=int(ties.size),
-                message=f"{_counted(ties.size, 'group')} decided by a value within 1e-5 of its limit; "
+                message=f"{counted(ties.size, 'group')} decided by a value within 1e-5 of its limit; "
                 "another solver or tolerance may give one step more or less",
             )
         )
@@ -73,7 +74,7 @@ def answer_findings(network: Network, answered: Answered) -> list[Finding]:
                 code="diverged",
                 count=diverged,
                 message=f"step {result.last_step} has no solution within the solver's iterations, so that "
-                f"{_counted(diverged, 'open group')} ended one step below; if a limit should have broken first, "
+                f"{counted(diverged, 'open group')} ended one step below; if a limit should have broken first, "
                 "raise solver.max_iterations",
             )
         )
@@ -100,7 +101,7 @@ def _final(network: Network, limits: LimitSet, result: SearchResult, answer: Ans
     if joint.row.size == 0:
         return []
     groups = np.unique(joint.group[joint.group > 0])
-    whose = [_counted(groups.size, "group")] if groups.size else []
+    whose = [counted(groups.size, "group")] if groups.size else []
     whose += ["the feeder"] if np.any(joint.group == 0) else []
     return [
         Finding(
@@ -108,7 +109,7 @@ def _final(network: Network, limits: LimitSet, result: SearchResult, answer: Ans
             code="violation-at-final-levels",
             element=str(limits.labels.equipment[joint.row[0]]),
             count=int(joint.row.size),
-            message=f"with every group at its headroom at once, {_counted(joint.row.size, 'limit')} of "
+            message=f"with every group at its headroom at once, {counted(joint.row.size, 'limit')} of "
             f"{' and '.join(whose)} broken, worst {_worst(limits, joint)}; groups that went on growing move the "
             "voltages and currents of those already locked, so less fits together than group by group",
         )
@@ -132,7 +133,7 @@ def _regulators(network: Network, answer: Answer) -> list[Finding]:
             code="regulator-outside-band",
             element=some([str(n) for n in regulators.name[outside]]),
             count=int(outside.size),
-            message=f"at the final levels {_counted(outside.size, 'regulator')} out of band, worst "
+            message=f"at the final levels {counted(outside.size, 'regulator')} out of band, worst "
             f"{regulators.name[worst]}: {sensed[worst]:.2f} V, band {regulators.low_v[worst]:g}-"
             f"{regulators.high_v[worst]:g} V; taps were frozen at the start, in service they would move",
         )

@@ -12,10 +12,11 @@ from hostcap.findings import Finding, some
 from hostcap.network import Network
 from hostcap.search import STATUSES
 from hostcap.tables import Table, concatenate
+from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.least import Answered, Least
 from hostcap_stock.headroom.preparing import Searched, instant_words
 from hostcap_stock.headroom.schemas import CUSTOMER_ALLOCATIONS, HEADROOM_PROFILE, LV_GROUP_HOSTING_CAPACITY
-from hostcap_stock.headroom.tables import Labels, group_columns, headroom_tables
+from hostcap_stock.headroom.tables import group_columns, headroom_tables
 
 LabelsOf = Callable[[Searched], Labels]
 

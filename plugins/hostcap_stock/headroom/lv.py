@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import time
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +10,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from hostcap.errors import HostcapError, NotConvergedError, StoppedError
+from hostcap.errors import StoppedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction, Growth, UnitInjection, customer_growth
 from hostcap.limits import LimitSet
@@ -35,10 +34,18 @@ from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.findings import answer_findings, start_findings
 from hostcap_stock.headroom.joining import joined_findings, joined_tables, profile_table, search_words
+from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.least import Least
-from hostcap_stock.headroom.preparing import Prepared, Searched, instant_words, open_groups
+from hostcap_stock.headroom.preparing import (
+    Prepared,
+    Searched,
+    instant_words,
+    open_groups,
+    start_at,
+    starting_points,
+)
 from hostcap_stock.headroom.run_summary import Stopwatch, run_summary
-from hostcap_stock.headroom.tables import Labels, network_tables
+from hostcap_stock.headroom.tables import network_tables
 
 INSTANTS_AT_ONCE = 64
 """Most instants whose starts are held at once, which bounds memory; answers do not depend on it."""
@@ -62,21 +69,8 @@ class LvHeadroom:
         return LimitSet(limits, group_count=len(network.groups))
 
     def points(self, job: Job) -> tuple[OperatingPoint, ...]:
-        """What the starts are frozen at, instants rising; one unless the initial state stands for several.
-
-        Raises:
-            HostcapError: The initial state gives none, or not in rising order.
-        """
-        if not isinstance(self.initial_state, SeveralInstants):
-            return (self.initial_state.operating_point(job.network, job.scope, self.profiles),)
-        points = tuple(self.initial_state.operating_points(job.network, job.scope, self.profiles))
-        instants = [point.instant for point in points]
-        if not points or any(b <= a for a, b in itertools.pairwise(instants)):
-            raise HostcapError(
-                f"initial state {self.initial_state.name!r} gives the instants {list(map(instant_words, instants))}; "
-                "expected one or more, rising"
-            )
-        return points
+        """What the starts are frozen at, instants rising; one unless the initial state stands for several."""
+        return starting_points(self.initial_state, job, self.profiles)
 
     def prepare(self, frozen: FrozenNetwork, limits: LimitSet | None = None) -> Prepared:
         """Weights, open groups and limits of a feeder at its start; ``limits`` where they are at hand."""
@@ -106,7 +100,7 @@ class LvHeadroom:
         """Solve the first start and its first step, and say how many states a run solves at most."""
         limits = self.limits(job.network)
         points = self.points(job)
-        with self._start(job, points, 0) as frozen:
+        with start_at(job, points, 0, self.solver) as frozen:
             prepared = self.prepare(frozen, limits)
             plan = self.plan(frozen, prepared)
             try:
@@ -176,7 +170,7 @@ class LvHeadroom:
                 yield from self._joint_blocks(job, solver, list(enumerate(starts, start=first)), limits, clock)
             return
         for number in range(len(points)):
-            with self._start(job, points, number) as frozen:
+            with start_at(job, points, number, self.solver) as frozen:
                 clock.lap("start")
                 yield from self._single_blocks(job, number, frozen, limits, clock)
 
@@ -235,24 +229,12 @@ class LvHeadroom:
         like: list[LinearNetwork] = []
         for number in numbers:
             self._report(job, "freezing instants", number, len(points))
-            with self._start(job, points, number) as frozen:
+            with start_at(job, points, number, self.solver) as frozen:
                 arrays = FrozenArrays.of(frozen, like)
             if all(arrays.arrays.y_siemens is not other.y_siemens for other in like):
                 like.append(arrays.arrays)
             kept.append(arrays)
         return kept
-
-    def _start(self, job: Job, points: Sequence[OperatingPoint], number: int) -> FrozenNetwork:
-        try:
-            return job.source.freeze(job.network, points[number], self.solver.settling)
-        except NotConvergedError as error:
-            if len(points) == 1:
-                raise
-            raise NotConvergedError(
-                f"instant {instant_words(points[number].instant)}: {error}",
-                iterations=error.iterations,
-                largest_change_pu=error.largest_change_pu,
-            ) from error
 
     @property
     def _rules(self) -> SearchRules:

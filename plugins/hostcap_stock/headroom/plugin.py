@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from hostcap.plugins import StudyPlugin, hookimpl
 from hostcap.plugins.kinds import Takes
-from hostcap_stock.headroom.config import LvHeadroomConfig
+from hostcap_stock.headroom.config import HvNodeHeadroomConfig, LvHeadroomConfig
 from hostcap_stock.headroom.feeder_tables import FEEDER_BRANCHES, FEEDER_BUSES, NODE_VOLTAGES
 from hostcap_stock.headroom.schemas import (
     BINDING_CONSTRAINTS,
     CONSTRAINT_VIOLATIONS,
     CUSTOMER_ALLOCATIONS,
     HEADROOM_PROFILE,
+    HV_NODE_HEADROOM,
+    HV_NODE_HEADROOM_PROFILE,
     LV_GROUP_HOSTING_CAPACITY,
 )
 
@@ -32,6 +34,18 @@ def _summarise(results: Results) -> Sequence[Table]:
     from hostcap_stock.headroom.summary import by_transformer
 
     return by_transformer(results)
+
+
+def _hv(config: HvNodeHeadroomConfig, parts: Mapping[str, Any]) -> Study:
+    from hostcap_stock.headroom.hv_node import HvNodeHeadroom
+
+    return HvNodeHeadroom(config=config, **parts)
+
+
+def _summarise_locations(results: Results) -> Sequence[Table]:
+    from hostcap_stock.headroom.summary import by_location
+
+    return by_location(results)
 
 
 LV_HEADROOM = StudyPlugin(
@@ -61,8 +75,25 @@ LV_HEADROOM = StudyPlugin(
     summarise=_summarise,
 )
 
+HV_NODE_HEADROOM_STUDY = StudyPlugin(
+    name="hv-node-headroom",
+    summary="Headroom of each HV location by itself",
+    config=HvNodeHeadroomConfig,
+    parts={
+        "network": Takes(required=True),
+        "profiles": Takes(),
+        "initial_state": Takes(default="as-modelled"),
+        "injection": Takes(default="negative-load"),
+        "constraints": Takes(required=True),
+        "solver": Takes(default="batched"),
+    },
+    make=_hv,
+    tables=(HV_NODE_HEADROOM, CONSTRAINT_VIOLATIONS, BINDING_CONSTRAINTS, HV_NODE_HEADROOM_PROFILE),
+    summarise=_summarise_locations,
+)
+
 
 @hookimpl
 def hostcap_studies() -> Iterable[StudyPlugin[Any]]:
     """The studies."""
-    return [LV_HEADROOM]
+    return [LV_HEADROOM, HV_NODE_HEADROOM_STUDY]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 from attrs import frozen
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray, sums
+from hostcap.errors import HostcapError, NotConvergedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
+from hostcap.plugins.kinds import InitialState, Job, Profiles, SeveralInstants
+from hostcap.power_flow import FrozenNetwork, Solver
 from hostcap.search import STATUSES, SearchResult, Status
 
 
@@ -97,3 +102,39 @@ def instant_words(instant: datetime) -> str:
     """An instant as people read it: UTC, to the minute where it is whole."""
     utc = instant.astimezone(UTC)
     return utc.strftime("%Y-%m-%dT%H:%MZ" if not utc.second and not utc.microsecond else "%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def starting_points(initial_state: InitialState, job: Job, profiles: Profiles | None) -> tuple[OperatingPoint, ...]:
+    """What the starts of a feeder are frozen at, instants rising; one unless the initial state stands for several.
+
+    Raises:
+        HostcapError: The initial state gives none, or not in rising order.
+    """
+    if not isinstance(initial_state, SeveralInstants):
+        return (initial_state.operating_point(job.network, job.scope, profiles),)
+    points = tuple(initial_state.operating_points(job.network, job.scope, profiles))
+    instants = [point.instant for point in points]
+    if not points or any(b <= a for a, b in itertools.pairwise(instants)):
+        raise HostcapError(
+            f"initial state {initial_state.name!r} gives the instants {list(map(instant_words, instants))}; "
+            "expected one or more, rising"
+        )
+    return points
+
+
+def start_at(job: Job, points: Sequence[OperatingPoint], number: int, solver: Solver) -> FrozenNetwork:
+    """The feeder frozen at one of its starts.
+
+    Raises:
+        NotConvergedError: The start has no solution; of several the message says which.
+    """
+    try:
+        return job.source.freeze(job.network, points[number], solver.settling)
+    except NotConvergedError as error:
+        if len(points) == 1:
+            raise
+        raise NotConvergedError(
+            f"instant {instant_words(points[number].instant)}: {error}",
+            iterations=error.iterations,
+            largest_change_pu=error.largest_change_pu,
+        ) from error

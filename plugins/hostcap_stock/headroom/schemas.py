@@ -74,12 +74,16 @@ CUSTOMER_ALLOCATIONS = TableSchema(
 
 CONSTRAINT_VIOLATIONS = TableSchema(
     name="constraint_violations",
-    meaning="Every limit broken in a state that stopped a group.",
-    order="by direction, instant, iteration; then group by group, the HV stop last; the binding violation first, then "
-    "by excess",
+    meaning="Every limit broken in a state that stopped a group or an HV location.",
+    order="by direction, instant, iteration; then group by group, the HV stop last, or site by "
+    "site of the HV locations; the binding violation first, then by excess",
     columns=(
         Column("violation_id", "text", "Row id", key=True),
-        Column("binding_id", "text", "Set of violations that stopped a group; empty for recorded HV violations"),
+        Column(
+            "binding_id",
+            "text",
+            "Set that stopped a group or locations; empty for recorded HV violations",
+        ),
         *(Column(c.name, c.type, c.meaning) for c in _RUN),
         Column("headroom_direction", "text", "export or import"),
         Column("iteration", "integer", "Step at which it was seen; 0 is the start"),
@@ -133,6 +137,48 @@ HEADROOM_PROFILE = TableSchema(
     ),
 )
 
+_LOCATION = (
+    Column("location_type", "text", "dtx-hv-terminal, switch-upstream-terminal or line-tee", key=True),
+    Column("asset_name", "text", "The transformer, the switch, or the bus of a tee"),
+    Column("terminal_mrid", "text", "Equipment and terminal, such as tx.1; the bus of a tee", key=True),
+    Column("conducting_equipment_mrid", "text", "The transformer, the switch, or the bus of a tee", key=True),
+    Column("associated_equipment_mrids", "texts", "Other lines and transformers at the bus"),
+    Column("nominal_voltage_kv", "number", "Nominal line-to-line voltage of the bus", unit="kV"),
+    Column("phase_code", "text", "Live phases of the terminal, on which it grows"),
+    Column("total_base_net_import_kw", "number", "Load of the whole feeder at the start, gross", unit="kW"),
+    Column("total_base_net_export_kw", "number", "Generation of the whole feeder at the start, gross", unit="kW"),
+    Column("available_headroom_kw", "number", "Extra kW at this location alone", unit="kW"),
+    _DIRECTION,
+)
+_HOW = Column("status", "text", "How the search of the location ended; see the headroom method")
+
+HV_NODE_HEADROOM = TableSchema(
+    name="hv_node_headroom",
+    meaning="Headroom of one HV location by itself.",
+    order="by direction; then kind by kind: transformers, switches, tees, each in model order",
+    columns=(
+        *_RUN,
+        *_LOCATION,
+        Column("binding_id", "text", "Link to constraint_violations and binding_constraints"),
+        Column("convergence", "boolean", "False where the next step did not converge"),
+        _HOW,
+        Column("iteration", "integer", "Step at which the violation was seen; 0 is the start"),
+    ),
+)
+
+HV_NODE_HEADROOM_PROFILE = TableSchema(
+    name="hv_node_headroom_profile",
+    meaning="Headroom of one HV location at one instant; only of an initial state that stands for several instants.",
+    order="by direction, then instant by instant, locations as in hv_node_headroom",
+    columns=(
+        *_RUN,
+        *_LOCATION,
+        Column("initial_condition_selector", "text", "Initial state's plugin"),
+        _HOW,
+        Column("is_least", "boolean", "Whether this instant answers for the location"),
+    ),
+)
+
 GROUP_SUMMARY = TableSchema(
     name="headroom by transformer",
     meaning="What a planner reads first.",
@@ -144,6 +190,25 @@ GROUP_SUMMARY = TableSchema(
         Column("customers", "integer", "Customers in the group"),
         Column("headroom_kw", "number", "Per customer", unit="kW"),
         Column("total_kw", "number", "Whole group", unit="kW"),
+        Column("status", "text", "How the search ended"),
+        Column("binding", "text", "Equipment and phase that stop it"),
+        Column("metric", "text", "Kind of limit"),
+        Column("value", "text", "Value in the breaking state"),
+        Column("limit", "text", "Limit"),
+    ),
+)
+
+LOCATION_SUMMARY = TableSchema(
+    name="headroom by HV location",
+    meaning="What a planner reads first.",
+    columns=(
+        Column("feeder", "text", "Feeder"),
+        Column("direction", "text", "export or import; left out where all rows have the same"),
+        Column("instant", "text", "Instant of the start, UTC; left out where all rows have the same"),
+        Column("kind", "text", "Kind of location"),
+        Column("location", "text", "Equipment and terminal; the bus of a tee"),
+        Column("phases", "text", "Phases that grow"),
+        Column("headroom_kw", "number", "At this location alone", unit="kW"),
         Column("status", "text", "How the search ended"),
         Column("binding", "text", "Equipment and phase that stop it"),
         Column("metric", "text", "Kind of limit"),

@@ -1,33 +1,66 @@
-"""A headroom run as a planner reads it first: one line a transformer and direction."""
+"""A headroom run as a planner reads it first: one line a transformer or location, and direction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
 
-from hostcap.tables import Results, Table
-from hostcap_stock.headroom.schemas import GROUP_SUMMARY
+from hostcap.tables import Results, Table, TableSchema
+from hostcap_stock.headroom.schemas import GROUP_SUMMARY, LOCATION_SUMMARY
 
 
 def by_transformer(results: Results) -> Sequence[Table]:
     """Customers, headroom, status, what stops each group, and the limits; direction and instant where they differ."""
     if "lv_group_hosting_capacity" not in results.names:
         return []
-    groups, violations = results["lv_group_hosting_capacity"], results["constraint_violations"]
-    binding = {row["binding_id"]: row for row in violations.rows() if row["binding"]}
-    columns: dict[str, list[object]] = {name: [] for name in GROUP_SUMMARY.names}
-    for row in groups.rows():
+    return [
+        _summary(
+            results,
+            results["lv_group_hosting_capacity"],
+            GROUP_SUMMARY,
+            {
+                "transformer": "capacity_group_head_id",
+                "customers": "included_customer_count",
+                "headroom_kw": "headroom_kw_per_customer",
+                "total_kw": "total_kw_added",
+            },
+        )
+    ]
+
+
+def by_location(results: Results) -> Sequence[Table]:
+    """Headroom, status, what stops each HV location, and the limits; direction and instant where they differ."""
+    if "hv_node_headroom" not in results.names:
+        return []
+    return [
+        _summary(
+            results,
+            results["hv_node_headroom"],
+            LOCATION_SUMMARY,
+            {
+                "kind": "location_type",
+                "location": "terminal_mrid",
+                "phases": "phase_code",
+                "headroom_kw": "available_headroom_kw",
+            },
+        )
+    ]
+
+
+def _summary(results: Results, answers: Table, schema: TableSchema, own: Mapping[str, str]) -> Table:
+    """A row for each answer: its own columns by their names in the answers' table, and what binds it."""
+    binding = {row["binding_id"]: row for row in results["constraint_violations"].rows() if row["binding"]}
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    for row in answers.rows():
         what = binding.get(row["binding_id"])
         cells = {
             "feeder": row["feeder"],
             "direction": row["headroom_direction"],
             "instant": _minute(row["timestamp"]),
-            "transformer": row["capacity_group_head_id"],
-            "customers": row["included_customer_count"],
-            "headroom_kw": row["headroom_kw_per_customer"],
-            "total_kw": row["total_kw_added"],
+            **{name: row[column] for name, column in own.items()},
             "status": row["status"],
             "binding": _place(what) if what else "",
             "metric": what["metric"] if what else "",
@@ -38,12 +71,10 @@ def by_transformer(results: Results) -> Sequence[Table]:
             columns[name].append(value)
     told_apart = {"direction": "headroom_direction", "instant": "timestamp"}
     kept = tuple(
-        c
-        for c in GROUP_SUMMARY.columns
-        if c.name not in told_apart or len(set(groups[told_apart[c.name]].tolist())) > 1
+        c for c in schema.columns if c.name not in told_apart or len(set(answers[told_apart[c.name]].tolist())) > 1
     )
-    schema = attrs.evolve(GROUP_SUMMARY, columns=kept)
-    return [Table.build(schema, {column.name: columns[column.name] for column in kept}, groups.metadata)]
+    shown = attrs.evolve(schema, columns=kept)
+    return Table.build(shown, {column.name: columns[column.name] for column in kept}, answers.metadata)
 
 
 def _minute(timestamp: np.datetime64) -> str:

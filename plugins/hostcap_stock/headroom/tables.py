@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,62 +12,20 @@ from hostcap._arrays import BoolArray, FloatArray, IntArray, sums
 from hostcap.growth import Direction
 from hostcap.limits import LimitSet, Violations
 from hostcap.network import BALANCED, PHASE_LETTERS, Network
-from hostcap.operating_point import FeederScope
 from hostcap.search import NEVER, STATUSES, SearchResult, Status
 from hostcap.tables import Table
 from hostcap_stock.headroom.answer import Answer, SolvedState
 from hostcap_stock.headroom.feeder_tables import place_tables, voltage_table
+from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.preparing import Searched, tidy
 from hostcap_stock.headroom.schemas import (
-    BINDING_CONSTRAINTS,
-    CONSTRAINT_VIOLATIONS,
     CUSTOMER_ALLOCATIONS,
     LV_GROUP_HOSTING_CAPACITY,
 )
+from hostcap_stock.headroom.violations import BrokenSet, bindings_table, violations_table
 
 HV_SET = "hv-stop"
 """Key of the binding set that all groups stopped by the same HV state share."""
-
-
-@frozen(kw_only=True)
-class Labels:
-    """What is the same in every row of one feeder and direction."""
-
-    work_package_id: str
-    scope: FeederScope
-    direction: Direction
-    instant: datetime
-    mode: str
-    initial_state: str
-    scaled: bool
-    power_factor: float
-    step_kw: float
-    limits: str
-
-    @property
-    def timestamp(self) -> np.datetime64:
-        """The instant, UTC."""
-        return np.datetime64(self.instant.astimezone(UTC).replace(tzinfo=None), "us")
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """What belongs to every table."""
-        return {"limits": self.limits}
-
-    def id_of(self, *parts: object) -> str:
-        """An id that derives from the run and the given parts."""
-        where = (self.scope.scenario, self.scope.year, self.scope.feeder)
-        named = (*where, self.direction.value, self.timestamp, *parts)
-        return str(uuid.uuid5(uuid.UUID(self.work_package_id), "/".join(map(str, named))))
-
-    def run_columns(self, size: int) -> dict[str, Any]:
-        """The columns that lead most tables."""
-        return {
-            "work_package_id": [self.work_package_id] * size,
-            "scenario": [self.scope.scenario] * size,
-            "timestamp": np.full(size, self.timestamp),
-            "feeder": [self.scope.feeder] * size,
-        }
 
 
 @frozen(kw_only=True, eq=False)
@@ -119,7 +75,7 @@ def headroom_tables(
         _groups(labels, network, searched, sets, np.flatnonzero(chosen).astype(np.int32)),
         _customers(labels, network, searched, answer, chosen),
         violations,
-        _bindings(labels, violations),
+        bindings_table(violations),
         _voltages(labels, network, searched, answer, chosen),
     )
 
@@ -268,61 +224,6 @@ def customer_volts(network: Network, states: Mapping[int, SolvedState]) -> Float
 
 
 def _violations(labels: Labels, limits: LimitSet, sets: _BindingSets, answer: Answer) -> Table:
-    blocks: list[tuple[int, str | None, Violations]] = [(step, key, rows) for key, (step, rows) in sets.rows.items()]
-    blocks += [(step, None, rows) for step, rows in answer.hv_recorded.items()]
-    blocks.sort(key=lambda block: block[0])
-    total = sum(rows.row.size for _, _, rows in blocks)
-    row = np.concatenate([rows.row for _, _, rows in blocks]) if blocks else np.empty(0, dtype=np.int32)
-    label = limits.labels
-
-    def spread(values: Iterable[Any]) -> list[Any]:
-        return [value for value, (_, _, rows) in zip(values, blocks, strict=True) for _ in range(rows.row.size)]
-
-    def joined(name: str) -> FloatArray:
-        return np.concatenate([getattr(rows, name) for _, _, rows in blocks]) if blocks else np.empty(0)
-
-    key = spread(key for _, key, _ in blocks)
-    iteration = spread(step for step, _, _ in blocks)
-    first = [k is not None and i == 0 for _, k, rows in blocks for i in range(rows.row.size)]
-    metric = [limits.families[int(f)] for f in joined("family")]
-    return Table.build(
-        CONSTRAINT_VIOLATIONS,
-        {
-            "violation_id": [
-                labels.id_of(
-                    "violation", k, i, label.equipment_type[r], label.equipment[r], label.terminal[r], label.phase[r], m
-                )
-                for k, i, r, m in zip(key, iteration, row, metric, strict=True)
-            ],
-            "binding_id": [None if k is None else labels.id_of("binding", k) for k in key],
-            **labels.run_columns(total),
-            "headroom_direction": [labels.direction.value] * total,
-            "iteration": iteration,
-            "binding": first,
-            "conducting_equipment_mrid": label.equipment[row],
-            "conducting_equipment_type": label.equipment_type[row],
-            "terminal_sequence_number": label.terminal[row],
-            "phase": label.phase[row],
-            "metric": metric,
-            "violating_value": joined("value"),
-            "constraint_limit": joined("limit"),
-            "unit": label.unit[row],
-            "v_base": label.v_base_v[row],
-        },
-        labels.metadata,
-    )
-
-
-def _bindings(labels: Labels, violations: Table) -> Table:
-    linked = np.asarray([b is not None for b in violations["binding_id"]], dtype=bool)
-    size = int(linked.sum())
-    return Table.build(
-        BINDING_CONSTRAINTS,
-        {
-            "work_package_id": [labels.work_package_id] * size,
-            "binding_id": violations["binding_id"][linked],
-            "violation_id": violations["violation_id"][linked],
-            "headroom_direction": [labels.direction.value] * size,
-        },
-        labels.metadata,
-    )
+    broken = [BrokenSet(step=step, key=key, violations=rows) for key, (step, rows) in sets.rows.items()]
+    broken += [BrokenSet(step=step, key=None, violations=rows) for step, rows in answer.hv_recorded.items()]
+    return violations_table(labels, limits, broken)

@@ -1,0 +1,56 @@
+"""Findings about the answer of an HV node headroom search."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hostcap._arrays import BoolArray
+from hostcap.findings import Finding, Severity, some
+from hostcap.growth import site_name
+from hostcap.limits import LimitSet
+from hostcap.network import Network
+from hostcap.search import STATUSES, Status
+from hostcap_stock.headroom.findings import counted, start_findings
+from hostcap_stock.headroom.hv_choice import LocationChoice
+from hostcap_stock.headroom.hv_least import START, LeastOfSites
+
+
+def site_findings(
+    network: Network, choice: LocationChoice, limits: LimitSet, least: LeastOfSites, place: int
+) -> list[Finding]:
+    """A broken start, near-ties, and states without a solution, of the sites that one search answers for."""
+    result, own = least.searches[place].result, least.answering == place
+    start = least.violations.get((place, START))
+    found = start_findings(limits, start) if start is not None else []
+    ties, names = _locations(network, choice, result.near_tie & own)
+    if ties:
+        found.append(
+            Finding(
+                severity=Severity.INFO,
+                code="near-tie",
+                element=names,
+                count=ties,
+                message=f"{counted(ties, 'HV location')} decided by a value within 1e-5 of its limit; another solver "
+                "or tolerance may give one step more or less",
+            )
+        )
+    unsolved, names = _locations(network, choice, (result.status == STATUSES.index(Status.DIVERGED)) & own)
+    if unsolved:
+        found.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="diverged",
+                element=names,
+                count=unsolved,
+                message=f"{counted(unsolved, 'HV location')} ended by a step that has no solution within the solver's "
+                "iterations; if a limit should have broken first, raise solver.max_iterations",
+            )
+        )
+    return found
+
+
+def _locations(network: Network, choice: LocationChoice, sites: BoolArray) -> tuple[int, str]:
+    """How many locations are at some sites, and the first of the sites."""
+    chosen = np.flatnonzero(sites)
+    names = [site_name(network, int(choice.first[site])) for site in chosen]
+    return int(np.isin(choice.site, chosen).sum()), some(names)

@@ -1,0 +1,104 @@
+"""What each site takes by itself, the least of several instants, and the violations that decided it."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from hostcap._arrays import IntArray
+from hostcap.findings import Finding
+from hostcap.growth import Direction
+from hostcap.limits import Violations
+from hostcap.one_at_a_time import AloneResult
+from hostcap.operating_point import OperatingPoint
+from hostcap.power_flow import Plan
+from hostcap.search import STATUSES, Status
+
+START = -1
+"""Key of the violations of a start that is broken before anything grows: all sites share them."""
+
+
+@frozen(kw_only=True, eq=False)
+class SitesSearched:
+    """One search of every site: of one direction, from one start.
+
+    Attributes:
+        direction: Whether growth generates or consumes.
+        operating_point: The start.
+        result: What was found.
+        started: What was noticed on the way to the start.
+    """
+
+    direction: Direction
+    operating_point: OperatingPoint
+    result: AloneResult
+    started: tuple[Finding, ...]
+
+    @property
+    def instant(self) -> datetime:
+        """The instant of the start."""
+        return self.operating_point.instant
+
+
+class LeastOfSites:
+    """Least headroom of each site over the starts searched so far, of one direction; the earliest of equals.
+
+    Attributes:
+        searches: In the order of their instants.
+        answering: Place in ``searches`` of the one that answers for each site, shape (site,).
+        violations: Broken limits of each deciding state, by place and site (or ``START``).
+    """
+
+    def __init__(self, sites: int) -> None:
+        """Nothing is searched yet."""
+        self.searches: list[SitesSearched] = []
+        self.answering: IntArray = np.full(sites, -1, dtype=np.int32)
+        self.violations: dict[tuple[int, int], Violations] = {}
+        self._level: IntArray = np.full(sites, np.iinfo(np.int32).max, dtype=np.int32)
+
+    def add(self, searched: SitesSearched, plan: Plan, *, widest: int) -> None:
+        """Take a search, and solve the states again that decided the sites with the least headroom so far.
+
+        Args:
+            searched: The search.
+            plan: Its plan, still open.
+            widest: Most states solved at once.
+        """
+        place, result = len(self.searches), searched.result
+        self.searches.append(searched)
+        less = result.level < self._level
+        self._level[less], self.answering[less] = result.level[less], place
+        bound = less & (result.status == STATUSES.index(Status.BOUND))
+        for site, found in _deciding(plan, result, np.flatnonzero(bound), widest).items():
+            self.violations[place, site] = found
+        if np.any(less & (result.status == STATUSES.index(Status.BOUND_AT_START))):
+            self.violations[place, START] = _of_states(plan, np.zeros((1, less.size), dtype=np.int32))[0]
+        self.violations = {key: found for key, found in self.violations.items() if self._answers(*key)}
+
+    def _answers(self, place: int, site: int) -> bool:
+        return bool(np.any(self.answering == place)) if site == START else bool(self.answering[site] == place)
+
+
+def _deciding(plan: Plan, result: AloneResult, sites: NDArray[np.intp], widest: int) -> dict[int, Violations]:
+    found: dict[int, Violations] = {}
+    for first in range(0, sites.size, widest):
+        batch = sites[first : first + widest]
+        levels = np.zeros((batch.size, result.level.size), dtype=np.int32)
+        levels[np.arange(batch.size), batch] = result.iteration[batch]
+        found |= zip(batch.tolist(), _of_states(plan, levels), strict=True)
+    return found
+
+
+def _of_states(plan: Plan, levels: IntArray) -> list[Violations]:
+    """Violations of each state, ranked."""
+    states = plan.solve(levels, want={"violations"})
+    violations = states.violations
+    if violations is None or not np.all(states.converged):
+        raise AssertionError("a state that the search solved does not solve again: the plan is not deterministic")
+    # They come sorted by state.
+    ends = np.searchsorted(violations.state, np.arange(len(levels) + 1))
+    return [violations.select(slice(first, end)) for first, end in itertools.pairwise(ends)]

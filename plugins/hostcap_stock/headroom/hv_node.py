@@ -1,0 +1,234 @@
+"""The study ``hv-node-headroom``: how much more each HV location can take by itself."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import frozen
+
+from hostcap.errors import StoppedError
+from hostcap.findings import Finding
+from hostcap.growth import Direction, location_growth
+from hostcap.limits import LimitSet
+from hostcap.network import Network
+from hostcap.one_at_a_time import AloneResult, search_one_at_a_time
+from hostcap.operating_point import OperatingPoint
+from hostcap.plugins.kinds import (
+    Constraint,
+    InitialState,
+    Injection,
+    Job,
+    Moment,
+    Preview,
+    Profiles,
+    SeveralInstants,
+)
+from hostcap.power_flow import FrozenNetwork, Plan, Solver
+from hostcap.tables import Chunk, findings_table
+from hostcap_stock.headroom.config import HvNodeHeadroomConfig
+from hostcap_stock.headroom.findings import start_findings
+from hostcap_stock.headroom.hv_choice import LocationChoice, choose_locations
+from hostcap_stock.headroom.hv_findings import site_findings
+from hostcap_stock.headroom.hv_least import LeastOfSites, SitesSearched
+from hostcap_stock.headroom.hv_tables import node_profile, node_tables
+from hostcap_stock.headroom.joining import joined_findings
+from hostcap_stock.headroom.labels import Labels
+from hostcap_stock.headroom.preparing import instant_words, start_at, starting_points
+from hostcap_stock.headroom.run_summary import Stopwatch
+
+
+@frozen(kw_only=True)
+class HvNodeHeadroom:
+    """Each location grows alone from the start, step by step, until any limit breaks; see the headroom method."""
+
+    config: HvNodeHeadroomConfig
+    initial_state: InitialState
+    injection: Injection
+    constraints: Sequence[Constraint]
+    solver: Solver
+    profiles: Profiles | None = None
+
+    def limits(self, network: Network) -> LimitSet:
+        """Everything that is watched."""
+        limits = [limit for constraint in self.constraints for limit in constraint.limits(network)]
+        return LimitSet(limits, group_count=len(network.groups))
+
+    def choose(self, network: Network) -> LocationChoice:
+        """The locations to ask."""
+        return choose_locations(network, self.config.location_kinds, self.config.location_names)
+
+    def site_plan(
+        self, frozen: FrozenNetwork, choice: LocationChoice, limits: LimitSet, direction: Direction | None = None
+    ) -> Plan:
+        """States of growth at the sites, one scope each; the study's first direction unless another is given."""
+        moment = Moment.of(frozen.network, frozen.operating_point, self.profiles)
+        unit = self.injection.unit(direction or self.injection.directions[0], moment)
+        growth = location_growth(frozen.network, choice.first, self.config.step_kw_per_node, unit)
+        return self.solver.plan(frozen, growth, limits)
+
+    def check(self, job: Job) -> Preview:
+        """Solve the first start and the first step of some sites, and say how many states a run solves at most."""
+        choice, limits = self.choose(job.network), self.limits(job.network)
+        points = starting_points(self.initial_state, job, self.profiles)
+        with start_at(job, points, 0, self.solver) as frozen:
+            plan = self.site_plan(frozen, choice, limits)
+            try:
+                # One state tells little of solvers that fill tiles with them.
+                levels = np.zeros((1 + min(self.solver.states_at_once, choice.first.size), choice.first.size), np.int32)
+                levels[np.arange(1, len(levels)), np.arange(len(levels) - 1)] = 1
+                began = time.perf_counter()
+                plan.solve(levels, want={"extremes"})
+                seconds = (time.perf_counter() - began) / len(levels)
+                start = plan.solve(levels[:1], want={"violations"}).violations
+            finally:
+                plan.close()
+            found = [*job.network.findings, *choice.findings, *points[0].findings, *frozen.findings]
+        if start is not None:
+            found += start_findings(limits, start)
+        network, kinds = job.network, job.network.hv_locations.kind[choice.location].tolist()
+        searches = len(points) * len(self.injection.directions)
+        most = (choice.first.size * self.config.max_steps_per_node + 1) * searches
+        facts = [
+            ("buses, nodes", f"{network.buses.name.size}, {network.nodes.bus.size}"),
+            ("lines and transformers", str(network.equipment.name.size)),
+            ("HV locations", ", ".join(f"{kinds.count(kind)} {kind}" for kind in self.config.location_kinds)),
+            ("of different bus or phases", str(choice.first.size)),
+            ("directions", ", ".join(direction.value for direction in self.injection.directions)),
+        ]
+        if isinstance(self.initial_state, SeveralInstants):
+            first, last = instant_words(points[0].instant), instant_words(points[-1].instant)
+            facts.append(("instants", f"{len(points)}, {first} to {last}; what follows is of the first"))
+        load_kw, generation_kw = points[0].load_kw.sum(), points[0].generation_kw.sum()
+        facts += [
+            ("load, generation at the start", f"{load_kw:.6g} kW, {generation_kw:.6g} kW"),
+            ("limits", limits.description),
+            ("limit rows", str(limits.row_count)),
+            ("limits broken at the start", "unknown" if start is None else str(start.row.size)),
+            ("states to solve at most", str(most)),
+            ("seconds at most, about", f"{most * seconds:.3g}"),
+        ]
+        return Preview(feeder=job.scope.feeder, facts=tuple(facts), findings=tuple(found))
+
+    def run(self, job: Job) -> Iterator[Chunk]:
+        """Search every location of one feeder, in each direction from each instant; yields one chunk."""
+        job.progress("preparing the start", 0, 0)
+        clock = Stopwatch()
+        choice, limits = self.choose(job.network), self.limits(job.network)
+        points = starting_points(self.initial_state, job, self.profiles)
+        leasts = {direction: LeastOfSites(choice.first.size) for direction in self.injection.directions}
+        clock.lap("prepare")
+        for number, point in enumerate(points):
+            with start_at(job, points, number, self.solver) as frozen:
+                clock.lap("start")
+                for direction, least in leasts.items():
+                    self._search(job, frozen, point, choice, limits, direction, least, clock)
+        chunk = self._chunk(job, choice, limits, list(leasts.values()))
+        clock.lap("tables")
+        yield attrs.evolve(chunk, summary=_summary(list(leasts.values()), clock.seconds))
+
+    def _search(
+        self,
+        job: Job,
+        frozen: FrozenNetwork,
+        point: OperatingPoint,
+        choice: LocationChoice,
+        limits: LimitSet,
+        direction: Direction,
+        least: LeastOfSites,
+        clock: Stopwatch,
+    ) -> None:
+        plan = self.site_plan(frozen, choice, limits, direction)
+        clock.lap("plan")
+        try:
+            result = self._levels(job, plan, choice.first.size)
+            clock.lap("search")
+            searched = SitesSearched(
+                direction=direction,
+                operating_point=point,
+                result=result,
+                started=(*point.findings, *frozen.findings),
+            )
+            least.add(searched, plan, widest=self.solver.states_at_once)
+            clock.lap("answer")
+        finally:
+            plan.close()
+
+    def _levels(self, job: Job, plan: Plan, sites: int) -> AloneResult:
+        def report(done: int, most: int) -> None:
+            job.progress("searching", done, most)
+            if job.should_stop():
+                raise StoppedError(f"feeder {job.scope.feeder!r}: stopped with {done} of {most} steps decided")
+
+        return search_one_at_a_time(
+            plan,
+            scopes=sites,
+            max_steps=self.config.max_steps_per_node,
+            widest=self.solver.states_at_once,
+            report=report,
+        )
+
+    def _labels(self, job: Job, limits: LimitSet, searched: SitesSearched) -> Labels:
+        return Labels(
+            work_package_id=job.work_package_id,
+            scope=job.scope,
+            direction=searched.direction,
+            instant=searched.instant,
+            mode="hv-node-headroom",
+            initial_state=self.initial_state.name,
+            scaled=False,
+            power_factor=self.injection.power_factor,
+            step_kw=self.config.step_kw_per_node,
+            limits=limits.description,
+        )
+
+    def _chunk(self, job: Job, choice: LocationChoice, limits: LimitSet, leasts: Sequence[LeastOfSites]) -> Chunk:
+        labels_of = functools.partial(self._labels, job, limits)
+        tables = node_tables(job.network, choice, limits, leasts, labels_of)
+        if isinstance(self.initial_state, SeveralInstants):
+            tables = (*tables, node_profile(job.network, choice, leasts, labels_of))
+        findings = findings_table(
+            [*job.network.findings, *choice.findings, *_findings(job.network, choice, limits, leasts)],
+            work_package_id=job.work_package_id,
+            scenario=job.scope.scenario,
+            feeder=job.scope.feeder,
+            metadata=tables[0].metadata,
+        )
+        return Chunk(
+            scenario=job.scope.scenario, year=job.scope.year, feeder=job.scope.feeder, tables=(*tables, findings)
+        )
+
+
+def _findings(
+    network: Network, choice: LocationChoice, limits: LimitSet, leasts: Sequence[LeastOfSites]
+) -> list[Finding]:
+    """What was noticed at every start, and about every answer."""
+    several = len(leasts[0].searches) > 1
+    starts = [
+        (f"at {instant_words(searched.instant)}" if several else "", finding)
+        for searched in leasts[0].searches
+        for finding in searched.started
+    ]
+    answers = []
+    for least in leasts:
+        for place, searched in enumerate(least.searches):
+            words = [searched.direction.value] if len(leasts) > 1 else []
+            words += [f"at {instant_words(searched.instant)}"] if several else []
+            answers += [(" ".join(words), finding) for finding in site_findings(network, choice, limits, least, place)]
+    return [*joined_findings(starts), *joined_findings(answers)]
+
+
+def _summary(leasts: Sequence[LeastOfSites], seconds: dict[str, float]) -> dict[str, Any]:
+    """How the answer was come by: states and rounds of all searches, seconds by stage."""
+    results = [searched.result for least in leasts for searched in least.searches]
+    return {
+        "states_solved": sum(result.states for result in results),
+        "rounds": sum(result.rounds for result in results),
+        "searches": len(results),
+        "sites": int(leasts[0].answering.size),
+        "seconds": seconds,
+    }

@@ -1,1 +1,0 @@
-"""Profiles: what customers do over time, and named series."""
