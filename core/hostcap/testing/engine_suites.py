@@ -304,12 +304,12 @@ class SolverSuite(PluginSuite):
         export = customer_growth(frozen.network, np.where(grows, 0.25, 0.0), UnitInjection(p_kw=1.0, q_kvar=0.0))
         imports = customer_growth(frozen.network, np.where(grows, 1.0, 0.0), UnitInjection(p_kw=-1.0, q_kvar=0.0))
         levels = self.levels(frozen)
-        joint = solver.joint_plan([(frozen, export), (frozen, imports)], limits)
+        joint: Any = solver.joint_plan([(frozen, export), (frozen, imports)], limits)
         try:
             start = np.repeat(np.arange(2, dtype=np.int32), [self.steps, 3])
             found = joint.extremes(start, np.concatenate([levels, levels[:3]]))
             for i, growth in enumerate((export, imports)):
-                alone = solver.plan(frozen, growth, limits)
+                alone: Any = solver.plan(frozen, growth, limits)
                 own = alone.solve(levels if i == 0 else levels[:3], {"extremes"})
                 again = joint.of(i).solve(levels if i == 0 else levels[:3], {"extremes"})
                 assert np.array_equal(found.extremes.margin[start == i], own.extremes.margin, equal_nan=True)
