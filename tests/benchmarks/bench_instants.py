@@ -146,10 +146,10 @@ def run(settings: Settings) -> Section:
         name="instants",
         title="A day of instants",
         text=[
-            "48 half-hours of a made day (every load with a phase of its own, 0.2 to 2.2 of the mean), one search of all "
-            "groups from each. *Alone*: a loop of 48 runs of one instant each, in one process, the feeder loaded once. "
-            "*Together*: one run of 48 instants. Both on the solver `batched`, one thread, tolerance 1e-6, power factor "
-            f"0.95, LV and HV 0.9 to 1.1, thermal 100 %; steps of {STEP_KW[P1UHS23.name]} kW (p1uhs23) and "
+            "48 half-hours of a made day (every load with a phase of its own, 0.2 to 2.2 of the mean), one search of "
+            "all groups from each. *Alone*: a loop of 48 runs of one instant each, in one process, the feeder loaded "
+            "once. *Together*: one run of 48 instants. Both on the solver `batched`, one thread, tolerance 1e-6, power "
+            f"factor 0.95, LV and HV 0.9 to 1.1, thermal 100 %; steps of {STEP_KW[P1UHS23.name]} kW (p1uhs23) and "
             f"{STEP_KW[CRE21.name]} kW (CRE21), at most 100. Level, status and kW of every group at every instant are "
             "asserted equal, bit for bit, and the least of them to be the answer.",
             "Seconds. Freezing is the engine's time, done for each instant on both sides; what is shared is the rest.",

@@ -29,6 +29,20 @@ class LvHeadroomConfig:
     lock_group_on_violation: bool = field(
         default=True, metadata=about("A group with a broken limit stops growing; else it is decided and grows on")
     )
+    debug_snapshots: bool = field(
+        default=False,
+        metadata=about("Keep every node and conductor of the start, the last valid and the violating state of stops"),
+    )
+    debug_snapshot_groups: tuple[str, ...] = field(
+        default=("*",),
+        validator=not_empty,
+        metadata=about("Groups whose stops are kept, by name; * and ? stand for letters"),
+    )
+    debug_snapshot_stops: int = field(
+        default=10,
+        validator=between(1, 10_000),
+        metadata=about("Most stops kept of a feeder and direction, groups in model order; the rest is counted"),
+    )
 
 
 LocationKind = Literal["dtx-hv-terminal", "switch-upstream-terminal", "line-tee"]

@@ -10,11 +10,9 @@ from attrs import frozen
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.network import Network
 from hostcap.power_flow import Plan
-from hostcap.search import STATUSES, Status
 from hostcap_stock.headroom.answer import Answer, solve_answer
-from hostcap_stock.headroom.preparing import Searched
-
-_IDLE = [STATUSES.index(Status.NO_GROWTH), STATUSES.index(Status.NO_CUSTOMERS)]
+from hostcap_stock.headroom.preparing import IDLE, Searched
+from hostcap_stock.headroom.snapshots import FullState, SnapshotRequest
 
 
 @frozen(kw_only=True, eq=False)
@@ -38,12 +36,25 @@ class Least:
     Each group has its own: the feeder's worst instant for one transformer is not that of another. Equal headroom goes
     to the earliest instant. An instant at which a group has nothing that grows says nothing about it, unless it grows
     at none. Answers are kept for the instants that hold a least one alone.
+
+    Attributes:
+        searches: All of them, in the order of their instants.
+        snapshots: States to keep in full.
+        states: Those kept, by place in ``searches`` and step.
     """
 
-    def __init__(self, network: Network, step_kw: float) -> None:
-        """Nothing is searched yet."""
+    def __init__(self, network: Network, step_kw: float, snapshots: SnapshotRequest | None = None) -> None:
+        """Nothing is searched yet.
+
+        Args:
+            network: The feeder.
+            step_kw: Growth of a customer of weight 1 in one step.
+            snapshots: States to keep in full.
+        """
         size = len(network.groups)
         self.searches: list[Searched] = []
+        self.snapshots = snapshots
+        self.states: dict[int, dict[int, FullState]] = {}
         self._network, self._step_kw = network, step_kw
         self._kw: FloatArray = np.full(size, np.inf)
         self._idle: BoolArray = np.ones(size, dtype=bool)
@@ -60,16 +71,19 @@ class Least:
             place = len(self.searches)
             self.searches.append(searched)
             kw = searched.headroom_kw(self._network, self._step_kw)
-            idle = np.isin(searched.result.status, _IDLE)
+            idle = np.isin(searched.result.status, IDLE)
             less = (self._idle & ~idle) | ((self._idle == idle) & (kw < self._kw))
             self._kw[less], self._idle[less], self._of_group[less] = kw[less], idle[less], place
         held = set(self._of_group.tolist())
         self._answers = {place: answer for place, answer in self._answers.items() if place in held}
+        self.states = {place: states for place, states in self.states.items() if place in held}
         first = len(self.searches) - len(searches)
         for place, (searched, plan) in enumerate(searches, start=first):
             if place in held:
                 chosen = self._of_group == place
                 self._answers[place] = solve_answer(plan, searched.result, searched.prepared.limits.labels, chosen)
+                if self.snapshots is not None:
+                    self.states[place] = self.snapshots.solve(plan, searched.result, chosen)
 
     @property
     def answered(self) -> list[Answered]:

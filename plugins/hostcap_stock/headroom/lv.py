@@ -45,6 +45,7 @@ from hostcap_stock.headroom.preparing import (
     starting_points,
 )
 from hostcap_stock.headroom.run_summary import Stopwatch, run_summary
+from hostcap_stock.headroom.snapshots import SnapshotRequest, snapshot_tables
 from hostcap_stock.headroom.tables import network_tables
 
 INSTANTS_AT_ONCE = 64
@@ -98,6 +99,7 @@ class LvHeadroom:
 
     def check(self, job: Job) -> Preview:
         """Solve the first start and its first step, and say how many states a run solves at most."""
+        SnapshotRequest.of(self.config, job.network)  # refuses groups that are not there
         limits = self.limits(job.network)
         points = self.points(job)
         with start_at(job, points, 0, self.solver) as frozen:
@@ -145,8 +147,10 @@ class LvHeadroom:
         limits = self.limits(job.network)
         points = self.points(job)
         clock.lap("prepare")
+        snapshots = SnapshotRequest.of(self.config, job.network)
         leasts = {
-            direction: Least(job.network, self.config.step_kw_per_customer) for direction in self.injection.directions
+            direction: Least(job.network, self.config.step_kw_per_customer, snapshots)
+            for direction in self.injection.directions
         }
         for block in self._blocks(job, points, limits, clock):
             leasts[block[0][0].direction].add(block)
@@ -282,8 +286,9 @@ class LvHeadroom:
         tables = joined_tables(job.network, leasts, labels_of)
         if isinstance(self.initial_state, SeveralInstants):
             tables = (*tables, profile_table(job.network, leasts, labels_of))
+        kept, left_out = snapshot_tables(job.network, leasts, labels_of)
         findings = findings_table(
-            [*job.network.findings, *self._findings(job.network, leasts)],
+            [*job.network.findings, *self._findings(job.network, leasts), *left_out],
             work_package_id=job.work_package_id,
             scenario=job.scope.scenario,
             feeder=job.scope.feeder,
@@ -293,7 +298,7 @@ class LvHeadroom:
             scenario=job.scope.scenario,
             year=job.scope.year,
             feeder=job.scope.feeder,
-            tables=(*tables, *network_tables(labels_of(leasts[0].searches[0]), job.network), findings),
+            tables=(*tables, *kept, *network_tables(labels_of(leasts[0].searches[0]), job.network), findings),
         )
 
     def _findings(self, network: Network, leasts: Sequence[Least]) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hostcap.plugins import StudyPlugin, hookimpl
 from hostcap.plugins.kinds import Takes
 from hostcap_stock.headroom.config import HvNodeHeadroomConfig, LvHeadroomConfig
+from hostcap_stock.headroom.debug_schemas import DEBUG_CONDUCTORS, DEBUG_NODES, DEBUG_SNAPSHOTS
 from hostcap_stock.headroom.feeder_tables import FEEDER_BRANCHES, FEEDER_BUSES, NODE_VOLTAGES
 from hostcap_stock.headroom.schemas import (
     BINDING_CONSTRAINTS,
@@ -68,6 +69,9 @@ LV_HEADROOM = StudyPlugin(
         CONSTRAINT_VIOLATIONS,
         BINDING_CONSTRAINTS,
         HEADROOM_PROFILE,
+        DEBUG_SNAPSHOTS,
+        DEBUG_NODES,
+        DEBUG_CONDUCTORS,
         NODE_VOLTAGES,
         FEEDER_BUSES,
         FEEDER_BRANCHES,

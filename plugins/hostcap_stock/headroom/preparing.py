@@ -20,6 +20,9 @@ from hostcap.plugins.kinds import InitialState, Job, Profiles, SeveralInstants
 from hostcap.power_flow import FrozenNetwork, Solver
 from hostcap.search import STATUSES, SearchResult, Status
 
+IDLE = (STATUSES.index(Status.NO_GROWTH), STATUSES.index(Status.NO_CUSTOMERS))
+"""Statuses of groups in which nothing grows."""
+
 
 @frozen(kw_only=True)
 class Prepared:

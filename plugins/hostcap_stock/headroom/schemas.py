@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from hostcap.tables import Column, TableSchema
 
-_RUN = (
+RUN = (
     Column("work_package_id", "text", "Run; all other ids derive from it", key=True),
     Column("scenario", "text", "Scenario", key=True),
     Column("timestamp", "timestamp", "Instant of the start, UTC, end of its interval", key=True),
     Column("feeder", "text", "Feeder", key=True),
 )
-_GROUP = (
+GROUP = (
     Column("capacity_group_head_id", "text", "Transformers that feed the group, joined with +", key=True),
     Column("capacity_group_head_type", "text", "distribution-transformer or source", key=True),
     Column("terminal_sequence_number", "integer", "Lowest LV winding of the head", key=True),
 )
-_DIRECTION = Column("headroom_direction", "text", "export or import", key=True)
+DIRECTION = Column("headroom_direction", "text", "export or import", key=True)
 
 LV_GROUP_HOSTING_CAPACITY = TableSchema(
     name="lv_group_hosting_capacity",
     meaning="Headroom of one capacity group: a distribution transformer and the LV network below it.",
     order="by direction; then model order of the transformers, the group below no transformer last",
     columns=(
-        *_RUN,
-        *_GROUP,
-        _DIRECTION,
+        *RUN,
+        *GROUP,
+        DIRECTION,
         Column("mode", "text", "Study that made the row"),
         Column("initial_condition_selector", "text", "Initial state's plugin"),
         Column("status", "text", "How the search of the group ended; see the headroom method"),
@@ -51,11 +51,11 @@ CUSTOMER_ALLOCATIONS = TableSchema(
     meaning="What each customer was given, and its voltages in the state that stopped its group.",
     order="by direction; then groups as in lv_group_hosting_capacity, customers in model order",
     columns=(
-        *_RUN,
-        *_GROUP,
+        *RUN,
+        *GROUP,
         Column("conducting_equipment_mrid", "text", "Load element at the connection point", key=True),
         Column("usage_point_id", "text", "Customer", key=True),
-        _DIRECTION,
+        DIRECTION,
         Column("initial_kw", "number", "Before the search; negative exports", unit="kW"),
         Column("allocated_kw", "number", "Extra at the group's level; negative exports", unit="kW"),
         Column("scaling_factor", "number", "Weight"),
@@ -84,7 +84,7 @@ CONSTRAINT_VIOLATIONS = TableSchema(
             "text",
             "Set that stopped a group or locations; empty for recorded HV violations",
         ),
-        *(Column(c.name, c.type, c.meaning) for c in _RUN),
+        *(Column(c.name, c.type, c.meaning) for c in RUN),
         Column("headroom_direction", "text", "export or import"),
         Column("iteration", "integer", "Step at which it was seen; 0 is the start"),
         Column("binding", "boolean", "First of its set: the one that binds"),
@@ -117,9 +117,9 @@ HEADROOM_PROFILE = TableSchema(
     meaning="Headroom of one capacity group at one instant; only of an initial state that stands for several instants.",
     order="by direction, then instant by instant, groups in model order",
     columns=(
-        *_RUN,
-        *_GROUP,
-        _DIRECTION,
+        *RUN,
+        *GROUP,
+        DIRECTION,
         Column("initial_condition_selector", "text", "Initial state's plugin"),
         Column("status", "text", "How the search of the group ended at this instant"),
         Column("headroom_kw_per_customer", "number", "Extra kW of the customer of largest weight", unit="kW"),
@@ -148,7 +148,7 @@ _LOCATION = (
     Column("total_base_net_import_kw", "number", "Load of the whole feeder at the start, gross", unit="kW"),
     Column("total_base_net_export_kw", "number", "Generation of the whole feeder at the start, gross", unit="kW"),
     Column("available_headroom_kw", "number", "Extra kW at this location alone", unit="kW"),
-    _DIRECTION,
+    DIRECTION,
 )
 _HOW = Column("status", "text", "How the search of the location ended; see the headroom method")
 
@@ -157,7 +157,7 @@ HV_NODE_HEADROOM = TableSchema(
     meaning="Headroom of one HV location by itself.",
     order="by direction; then kind by kind: transformers, switches, tees, each in model order",
     columns=(
-        *_RUN,
+        *RUN,
         *_LOCATION,
         Column("binding_id", "text", "Link to constraint_violations and binding_constraints"),
         Column("convergence", "boolean", "False where the next step did not converge"),
@@ -171,7 +171,7 @@ HV_NODE_HEADROOM_PROFILE = TableSchema(
     meaning="Headroom of one HV location at one instant; only of an initial state that stands for several instants.",
     order="by direction, then instant by instant, locations as in hv_node_headroom",
     columns=(
-        *_RUN,
+        *RUN,
         *_LOCATION,
         Column("initial_condition_selector", "text", "Initial state's plugin"),
         _HOW,
