@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from hostcap._arrays import FloatArray, floats, sums
 from hostcap.findings import Finding
 from hostcap.network import Network, _ByContent
+
+
+def kvar_per_kw(power_factor: float) -> float:
+    """Kvar consumed for one kW, drawn or generated: sign(pf) x tan(acos|pf|)."""
+    return math.copysign(math.tan(math.acos(abs(power_factor))), power_factor)
 
 
 @frozen(kw_only=True, eq=False)
@@ -44,6 +50,12 @@ class OperatingPoint(_ByContent):
     def q_kvar(self) -> FloatArray:
         """Injection: kvar into the network."""
         return -(self.load_kvar + self.generation_kvar)
+
+    def at_power_factors(self, *, load: float | None, generation: float | None) -> OperatingPoint:
+        """The same kW with kvar by power factor: positive consumes, negative supplies; None keeps kvar as they are."""
+        load_kvar = self.load_kvar if load is None else self.load_kw * kvar_per_kw(load)
+        generation_kvar = self.generation_kvar if generation is None else self.generation_kw * kvar_per_kw(generation)
+        return evolve(self, load_kvar=load_kvar, generation_kvar=generation_kvar)
 
     def group_kw(self, network: Network) -> tuple[FloatArray, FloatArray]:
         """Load and generation of each capacity group's injectors, kW, each of shape (group,)."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from attrs import field, frozen
 
 from hostcap.config import about
 from hostcap.growth import ConstantPower, Direction, Directions, UnitInjection
+from hostcap.operating_point import kvar_per_kw
 from hostcap.plugins.kinds import Moment
 from hostcap_stock.injections._validation import power_factor
 from hostcap_stock.injections.pv_system import PvSystem, PvSystemConfig
@@ -49,7 +48,5 @@ class NegativeLoad:
 
     def unit(self, direction: Direction, moment: Moment | None = None) -> UnitInjection:
         """One kW: Q consumed = sign(pf) x tan(acos|pf|) per kW, for both directions."""
-        pf = self.config.power_factor
-        q_consumed = math.copysign(math.tan(math.acos(abs(pf))), pf)
         p_kw = 1.0 if direction is Direction.EXPORT else -1.0
-        return UnitInjection(p_kw=p_kw, q_kvar=-q_consumed, law=ConstantPower())
+        return UnitInjection(p_kw=p_kw, q_kvar=-kvar_per_kw(self.config.power_factor), law=ConstantPower())

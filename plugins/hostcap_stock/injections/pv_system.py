@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from attrs import field, frozen
 
 from hostcap.config import about, between, not_empty, positive
 from hostcap.errors import ProfileError
 from hostcap.growth import ConstantPower, Direction, UnitInjection
+from hostcap.operating_point import kvar_per_kw
 from hostcap.plugins.kinds import Moment
 from hostcap.profiles import Window
 from hostcap_stock.injections._validation import power_factor
@@ -67,8 +66,7 @@ class PvSystem:
         """
         c = self.config
         p_kw = min(self._output(moment) * c.efficiency, abs(c.power_factor) / c.dc_ac_ratio)
-        q_consumed = math.copysign(p_kw * math.tan(math.acos(abs(c.power_factor))), c.power_factor)
-        return UnitInjection(p_kw=p_kw, q_kvar=-q_consumed, law=ConstantPower())
+        return UnitInjection(p_kw=p_kw, q_kvar=-p_kw * kvar_per_kw(c.power_factor), law=ConstantPower())
 
     def _output(self, moment: Moment) -> float:
         """Value of the profile at the instant, per installed kW."""

@@ -8,6 +8,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from hostcap.config import about, between, each, positive
+from hostcap_stock.injections._validation import power_factor
 
 
 @frozen(kw_only=True)
@@ -60,6 +61,44 @@ class OpenDssConfig:
         default=None,
         validator=between(1.0, 5.0),
         metadata=about("Above this, base loads leave constant power; unset keeps the model's own", unit="pu"),
+    )
+    load_model: int | None = field(
+        default=None,
+        validator=between(1, 7),
+        metadata=about(
+            "OpenDSS load model of every base load: 1 constant power, 2 impedance, 3 power with quadratic kvar, "
+            "4 power law, 5 current, 6 and 7 power with kvar that no multiplier acts on; unset keeps the model's own"
+        ),
+    )
+    load_power_factor: float | None = field(
+        default=None,
+        validator=power_factor,
+        metadata=about(
+            "Power factor of every base load at the start, whatever model, readings or initial state say; positive "
+            "(lagging) consumes kvar, negative (leading) supplies it"
+        ),
+    )
+    generation_vmin_pu: float | None = field(
+        default=None,
+        validator=between(0.0, 1.0),
+        metadata=about(
+            "Below this, the model's generating elements leave constant power as the start is solved; unset keeps the "
+            "model's own",
+            unit="pu",
+        ),
+    )
+    generation_vmax_pu: float | None = field(
+        default=None,
+        validator=between(1.0, 5.0),
+        metadata=about("Above this, they do; unset keeps the model's own", unit="pu"),
+    )
+    generation_power_factor: float | None = field(
+        default=None,
+        validator=power_factor,
+        metadata=about(
+            "Power factor of all generation at the start, whatever model, inverter controls, readings or initial state "
+            "say; positive consumes kvar, negative supplies it"
+        ),
     )
 
 

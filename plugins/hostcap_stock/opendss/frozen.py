@@ -45,12 +45,30 @@ class FrozenOpenDss:
 
     capabilities = frozenset({ENGINE_CAPABILITY, LINEARISE_CAPABILITY})
 
-    def __init__(self, engine: Engine, network: Network, operating_point: OperatingPoint, settling: Settling) -> None:
-        """Take over an engine that has just loaded the network's model."""
+    def __init__(
+        self,
+        engine: Engine,
+        network: Network,
+        operating_point: OperatingPoint,
+        settling: Settling,
+        *,
+        generation_held: bool = False,
+    ) -> None:
+        """Take over an engine that has just loaded the network's model.
+
+        Args:
+            engine: The engine.
+            network: Its network.
+            operating_point: What to apply.
+            settling: How long the controlled solve may take.
+            generation_held: Hold the model's generating elements at the point's kW and kvar from the outset, instead
+                of at what the controlled solve makes of them.
+        """
         self._engine: Engine | None = engine
         self.network = network
         self.operating_point = operating_point
         self._settling = settling
+        self._generation_held = generation_held
         self._findings: list[Finding] = []
         self._order: tuple[str, ...] = ()
         self._slots: IntArray = np.empty(0, dtype=np.int32)
@@ -177,11 +195,15 @@ class FrozenOpenDss:
         """Write the operating point; the model's own snapshot writes nothing."""
         engine = self.engine()
         engine.command("set mode=snapshot")
-        if point.as_modelled:
-            return
-        engine.command("set loadmult=1")
         injectors = self.network.injectors
         is_load = injectors.kind == "load"
+        if point.as_modelled:
+            for i in np.flatnonzero(~is_load) if self._generation_held else ():
+                kw, kvar = point.load_kw[i] - point.generation_kw[i], point.load_kvar[i] + point.generation_kvar[i]
+                self.add_fixed(f"hostcap_frozen_{i}", int(i), kw, kvar)
+                engine.command(f"disable {injectors.kind[i]}.{injectors.name[i]}")
+            return
+        engine.command("set loadmult=1")
         loads = np.flatnonzero(is_load)
         if loads.size:
             pointers = engine.load_pointers([str(injectors.name[i]) for i in loads])
@@ -234,7 +256,7 @@ class FrozenOpenDss:
         Outside its own voltage band a generator's power follows the voltage, and some keep regulating with
         controls off; a constant load of the solved power is the same state and stays.
         """
-        if not self.operating_point.as_modelled:
+        if not self.operating_point.as_modelled or self._generation_held:
             return
         engine, injectors = self.engine(), self.network.injectors
         for i in np.flatnonzero(np.isin(injectors.kind.astype(str), list(GENERATING_CLASSES))):

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from hostcap._arrays import ComplexArray, IntArray
 from hostcap.errors import ModelError
 from hostcap.findings import some
-from hostcap.linear import CONSTANT_POWER, MODELS, LinearNetwork, Ports, connection, port_base_v
+from hostcap.linear import CONSTANT_POWER, MODELS, POWER_LAW, LinearNetwork, Ports, connection, port_base_v
 from hostcap.network import Network
 from hostcap_stock.opendss.engine import Engine
 from hostcap_stock.opendss.model import JOINING_CLASSES
@@ -21,6 +21,7 @@ GROWTH_LOADS = "hostcap_growth_"
 """Names of loads that plans of the solver ``opendss`` add; no part of the start."""
 WAY_OUT = 'set solver.plugin = "opendss"'
 _VARIABLE = 0
+_QUADRATIC_KVAR = 3
 _WATCHING = (
     "energymeter monitor sensor fmonitor regcontrol capcontrol swtcontrol invcontrol expcontrol storagecontroller "
     "gendispatcher espvlcontrol upfccontrol esscontroller relay recloser fuse"
@@ -200,6 +201,11 @@ class _Loads:
             name = str(dss.Loads.Name()).lower()
             if not name.startswith(GROWTH_LOADS):
                 model, kv, phases = int(dss.Loads.Model()), float(dss.Loads.kV()), int(dss.CktElement.NumPhases())
+                watts, reactive = float(dss.Loads.CVRwatts()), float(dss.Loads.CVRvars())
+                if (
+                    model == _QUADRATIC_KVAR
+                ):  # constant kW, kvar by the square of the voltage: a power law, at any voltage
+                    model, watts, reactive = POWER_LAW, 0.0, 2.0
                 if model not in MODELS:
                     odd.append(f"{name} (model {model})")
                 elif dss.CktElement.IsOpen(1, 0):
@@ -219,8 +225,8 @@ class _Loads:
                         vmin_pu=float(dss.Loads.Vminpu()),
                         vmax_pu=float(dss.Loads.Vmaxpu()),
                         vlow_pu=float(records.get(name, {}).get("vlowpu", 0.5)),
-                        cvr_watts=float(dss.Loads.CVRwatts()),
-                        cvr_vars=float(dss.Loads.CVRvars()),
+                        cvr_watts=watts,
+                        cvr_vars=reactive,
                     )
                 )
             more = dss.Loads.Next()

@@ -22,6 +22,12 @@ from hostcap_stock.opendss.engine import ControlLoopError, Engine, engine_errors
 from hostcap_stock.opendss.frozen import FrozenOpenDss
 from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, read_model
 from hostcap_stock.opendss.network import NetworkOptions, build_network
+from hostcap_stock.opendss.overrides import (
+    at_power_factors,
+    edit_laws,
+    edit_power_factors,
+    snapshot_at_power_factors,
+)
 from hostcap_stock.opendss.redirects import refuse_redirect_loops
 from hostcap_stock.opendss.trust import copy_file, copy_model
 
@@ -69,6 +75,7 @@ class OpenDssSource:
             model = read_model(engine)
             self._note_settings(model.frequency_hz, findings)
             network = build_network(model, feeder=feeder, options=options, findings=findings)
+            network = snapshot_at_power_factors(network, self.config)
             content = self._content_hash(engine, network, feeder)
         return attrs.evolve(network, origin=Origin(source=self, feeder=feeder, content_hash=content))
 
@@ -85,7 +92,9 @@ class OpenDssSource:
         try:
             with engine_errors_translated():
                 self._open(engine, network.feeder)
-                return FrozenOpenDss(engine, network, operating_point, settling)
+                point = at_power_factors(operating_point, self.config)
+                held = self.config.generation_power_factor is not None
+                return FrozenOpenDss(engine, network, point, settling, generation_held=held)
         except BaseException:
             engine.close()
             raise
@@ -111,13 +120,12 @@ class OpenDssSource:
             if config.voltage_bases_kv:
                 engine.command(f"set voltagebases=[{', '.join(repr(float(kv)) for kv in config.voltage_bases_kv)}]")
                 engine.command("calcvoltagebases")
-            for key, value in (("vminpu", config.load_vmin_pu), ("vmaxpu", config.load_vmax_pu)):
-                if value is not None:
-                    engine.command(f"batchedit load..* {key}={float(value)!r}")
+            edit_laws(engine, config)
             for command in config.commands:
                 engine.command(command)
             if engine.dss.Basic.NumCircuits() == 0:
                 raise ModelError("network.commands: no circuit is left after them; leave out 'clear'")
+        edit_power_factors(engine, config)
 
     def _first_solve(self, engine: Engine, findings: list[Finding]) -> None:
         """Ratings, switch states and inverter powers are only known after a solve; the start is solved afresh."""

@@ -143,7 +143,7 @@ def test_reading_the_start_after_a_plan_of_the_engine_gives_the_same_network(tmp
 @pytest.mark.parametrize(
     ("extra", "named"),
     [
-        ("new load.motor bus1=b.1 phases=1 kv=0.23094 kw=1 model=3", r"motor \(model 3\)"),
+        ("new load.motor bus1=b.1 phases=1 kv=0.23094 kw=1 model=6", r"motor \(model 6\)"),
         (
             "new load.mix bus1=b.1 phases=1 kv=0.23094 kw=1 model=8 zipv=[0.3 0.3 0.4 0.3 0.3 0.4 0.5]",
             r"mix \(model 8\)",
