@@ -37,9 +37,8 @@ from hostcap_stock.batched.lanes import (
     sub,
     turn,
 )
+from hostcap_stock.batched.reducing import ALL, ROW, Checks, Forms, reduce_tile
 
-ROW = 2 * LANES
-ALL = (1 << LANES) - 1
 POWER, IMPEDANCE, EXPONENT, CURRENT = 1, 2, 4, 5
 """As in ``hostcap.linear``; numba wants them as globals of this module."""
 
@@ -97,31 +96,6 @@ class Iteration(NamedTuple):
     start: FloatArray
 
 
-class Forms(NamedTuple):
-    """Linear forms of rows, CSR, with their value without injection."""
-
-    ptr: IntArray
-    column: IntArray
-    value: FloatArray
-    fixed: FloatArray
-
-
-class Checks(NamedTuple):
-    """Limits, in segments of one group and one family.
-
-    Attributes:
-        segment_ptr: Checks of each segment.
-        sign, limit, scale: As in ``LimitSet``.
-        check: Number of the check in ``LimitSet``.
-    """
-
-    segment_ptr: IntArray
-    sign: FloatArray
-    limit: FloatArray
-    scale: FloatArray
-    check: IntArray
-
-
 class Room(NamedTuple):
     """Working memory of one thread, float64, in rows of sixteen."""
 
@@ -130,6 +104,7 @@ class Room(NamedTuple):
     current: FloatArray
     level: FloatArray
     scratch: FloatArray
+    nearest: FloatArray
 
 
 @compiled
@@ -254,47 +229,6 @@ def _finish(it: Iteration, room: Room) -> None:
 
 
 @compiled
-def _reduce(
-    forms: Forms, checks: Checks, room: Room, first: int, count: int, margin: FloatArray, row: IntArray
-) -> None:
-    """Smallest margin and its check, of each segment and state; of equal margins the first check's."""
-    for s in range(checks.segment_ptr.size - 1):
-        best, place = splat(math.inf), splat(-1.0)
-        fresh, decisive, sign, limit, scale = True, splat(0.0), 0.0, 0.0, 0.0
-        for c in range(checks.segment_ptr[s], checks.segment_ptr[s + 1]):
-            re, im = spread(forms.fixed, 2 * c), spread(forms.fixed, 2 * c + 1)
-            for e in range(forms.ptr[c], forms.ptr[c + 1]):
-                x, y, other = spread(forms.value, 2 * e), spread(forms.value, 2 * e + 1), forms.column[e] * ROW
-                vr, vi = load(room.v, other), load(room.v, other + LANES)
-                re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
-            square = fma(re, re, mul(im, im))
-            if fresh or checks.sign[c] != sign or checks.limit[c] != limit or checks.scale[c] != scale:
-                # A check matters where sign x value > edge; a square root is taken only there. The edge is moved
-                # outwards by more than it can be rounded, so that no check is lost.
-                fresh, sign, limit, scale = False, checks.sign[c], checks.limit[c], checks.scale[c]
-                slack = fma(splat(1e-14 * scale), choose(less(best, splat(0.0)), sub(splat(0.0), best), best),
-                            splat(1e-14 * abs(limit)))  # fmt: skip
-                edge = sub(sub(splat(sign * limit), mul(splat(scale), best)), slack)
-                decisive = mul(edge, edge)
-                if sign > 0.0:
-                    decisive = choose(less(edge, splat(0.0)), splat(-1.0), decisive)
-                else:
-                    decisive = choose(less(splat(0.0), edge), splat(-1.0), decisive)
-            nearer = less(decisive, square) if sign > 0.0 else less(square, decisive)
-            if bits(nearer) != 0:
-                value = div(mul(splat(sign), sub(splat(limit), root(square))), splat(scale))
-                better = less(value, best)
-                if bits(better) != 0:
-                    best, place = choose(better, value, best), choose(better, splat(float(checks.check[c])), place)
-                    fresh = True
-        store(room.scratch, 0, best)
-        store(room.scratch, LANES, place)
-        for k in range(count):
-            margin[first + k, s] = room.scratch[k]
-            row[first + k, s] = int(room.scratch[LANES + k])
-
-
-@compiled
 def _write(forms: Forms, room: Room, count: int, out: FloatArray, first: int) -> None:
     """Values of forms, as pairs of real and imaginary part, shape (state, 2 form).
 
@@ -328,7 +262,6 @@ def solve_tiles(
     it: Iteration,
     tolerance2: float,
     most: int,
-    limits: Forms,
     checks: Checks,
     nodes: Forms,
     conductors: Forms,
@@ -371,17 +304,17 @@ def solve_tiles(
         for k in range(count):
             if not (done >> k & 1):
                 iterations[begin + k] = most
-        if limits.ptr.size > 1 or node_out.shape[1] > 0 or conductor_out.shape[1] > 0:
+        if margin.shape[1] > 0 or node_out.shape[1] > 0 or conductor_out.shape[1] > 0:
             _finish(it, room)
         if margin.shape[1] > 0:
-            _reduce(limits, checks, room, begin, count, margin, row)
+            reduce_tile(checks, room.v, room.nearest, begin, count, margin, row)
         if node_out.shape[1] > 0:
             _write(nodes, room, count, node_out, begin)
         if conductor_out.shape[1] > 0:
             _write(conductors, room, count, conductor_out, begin)
 
 
-def room_for(it: Iteration, levels: int) -> Room:
+def room_for(it: Iteration, checks: Checks, levels: int) -> Room:
     """Working memory for one thread and so many rows of levels, aligned to a cache line."""
 
     def aligned(rows: int) -> FloatArray:
@@ -395,4 +328,5 @@ def room_for(it: Iteration, levels: int) -> Room:
         current=aligned(it.port_a.size + 1),
         level=aligned(levels // 2 + 1),
         scratch=aligned(4),
+        nearest=aligned(checks.segments + 1),
     )

@@ -15,9 +15,10 @@ from hostcap.linear import CONSTANT_IMPEDANCE, LinearNetwork, Ports, growth_port
 from hostcap_stock.batched.checks import Watched
 from hostcap_stock.batched.equations import Rows, iteration_admittance
 from hostcap_stock.batched.factor import Factor, amplification, factorise
-from hostcap_stock.batched.kernel import Checks, Forms, Iteration
+from hostcap_stock.batched.kernel import Iteration
 from hostcap_stock.batched.laws import Laws
 from hostcap_stock.batched.ordering import Ordering
+from hostcap_stock.batched.reducing import Checks, Forms
 from hostcap_stock.batched.shared import Shared, pairs
 
 START_MISFIT_PU = 1e-5
@@ -31,7 +32,7 @@ class Layout:
     Attributes:
         iteration: The fixed point.
         amplification: How much further than a path node any other live node can move, per unit.
-        limits, checks: The linear limits; empty where some limit is not linear.
+        checks: The linear limits; empty where some limit is not linear.
         nodes, conductors: Forms of the full solution.
         segment_group, segment_family: Of each segment of checks.
         levels: Rows of levels.
@@ -39,7 +40,6 @@ class Layout:
 
     iteration: Iteration
     amplification: float
-    limits: Forms
     checks: Checks
     nodes: Forms
     conductors: Forms
@@ -130,17 +130,14 @@ def lay_out(
         column, value = shared.arrays(name, matrix, ordering, row)
         return Forms(ptr=matrix.ptr, column=column, value=value, fixed=pairs(_fixed(matrix, idle_v)))
 
+    arrangement = shared.arrangement(watched, ordering, row, lambda: _moved(drawing[-1], factor, idle_v))
+    idle_of_row = np.empty_like(idle_v)
+    idle_of_row[row] = idle_v
+    checks = arrangement.at(_fixed(watched.rows, idle_v), idle_of_row)
     return Layout(
         iteration=_iteration(linear, drawing, ordering, factor, row, idle_v),
         amplification=amplification(factor, ordering, np.where(linear.live, linear.nominal_v, np.inf)),
-        limits=forms("limits", watched.rows),
-        checks=Checks(
-            segment_ptr=watched.segment_ptr,
-            sign=watched.sign,
-            limit=watched.limit,
-            scale=watched.scale,
-            check=watched.check,
-        ),
+        checks=checks,
         nodes=forms("nodes", shared.nodes(linear.node_count)),
         conductors=forms("conductors", shared.conductors(linear)),
         segment_group=watched.segment_group,
@@ -187,6 +184,16 @@ def _fixed(matrix: Rows, idle_v: Any) -> Any:
     if np.any(filled):
         fixed[filled] = np.add.reduceat(products, matrix.ptr[:-1][filled])
     return fixed
+
+
+def _moved(drawing: Drawing, factor: Factor, idle_v: Any) -> ComplexArray:
+    """Change of every node's voltage when all that grows injects one step, to first order: where limits will be met."""
+    ports, grounded = drawing.ports, np.append(idle_v, 0).astype(np.complex128)
+    current = drawing.injected.real * (grounded[ports.node_a] - grounded[ports.node_b])
+    injected = np.zeros(idle_v.size + 1, np.complex128)
+    np.add.at(injected, ports.node_a, current)
+    np.add.at(injected, ports.node_b, -current)
+    return factor.solve(injected[:-1])
 
 
 def _iteration(

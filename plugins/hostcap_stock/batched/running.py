@@ -39,7 +39,8 @@ class Tiles:
         """Working memory that no other thread has meanwhile."""
         with self._lock:
             found = self.rooms.pop() if self.rooms else None
-        room: Room = kernels().room_for(self.layout.iteration, self.layout.levels) if found is None else found
+        layout = self.layout
+        room: Room = kernels().room_for(layout.iteration, layout.checks, layout.levels) if found is None else found
         yield room
         with self._lock:
             self.rooms.append(room)
@@ -109,7 +110,7 @@ class Runner:
             with tiles.room() as room:
                 self._kernels.solve_tiles(
                     first, last, levels, reactive, layout.iteration, tiles.tolerance2, self._most,
-                    layout.limits, layout.checks, layout.nodes, layout.conductors, room, converged, iterations,
+                    layout.checks, layout.nodes, layout.conductors, room, converged, iterations,
                     out.margin, out.row, out.nodes, out.branches,
                 )  # fmt: skip
 

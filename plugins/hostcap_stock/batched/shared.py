@@ -7,16 +7,20 @@ anew for each start, by the same steps as alone, so that sharing moves no bit of
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hostcap._arrays import FloatArray, IntArray
+from hostcap._arrays import ComplexArray, FloatArray, IntArray
 from hostcap.limits import LimitSet
 from hostcap.linear import LinearNetwork
 from hostcap_stock.batched.checks import Watched, watched_forms
 from hostcap_stock.batched.equations import Rows
 from hostcap_stock.batched.ordering import Ordering, order_nodes
+
+if TYPE_CHECKING:
+    from hostcap_stock.batched.bundles import Arrangement
 
 
 class Shared:
@@ -28,6 +32,7 @@ class Shared:
         self._watched: tuple[LimitSet, LinearNetwork, Watched] | None = None
         self._conductors: tuple[LinearNetwork, Rows] | None = None
         self._nodes: Rows | None = None
+        self._arranged: tuple[Watched, Ordering, Arrangement] | None = None
         self._arrays: dict[str, tuple[Rows, Ordering, IntArray, FloatArray]] = {}
 
     def ordering(self, pointer: IntArray, column: IntArray, injecting: IntArray) -> Ordering:
@@ -44,6 +49,17 @@ class Shared:
         known = self._watched
         if known is None or known[0] is not limits or not _equal_conductors(known[1], linear):
             known = self._watched = (limits, linear, watched_forms(limits, linear))
+        return known[2]
+
+    def arrangement(
+        self, watched: Watched, ordering: Ordering, row: IntArray, moved_v: Callable[[], ComplexArray]
+    ) -> Arrangement:
+        """As ``arranged``; in which order lines are looked at is the first start's, which moves no bit of an answer."""
+        from hostcap_stock.batched.bundles import arranged  # imports numba
+
+        known = self._arranged
+        if known is None or known[0] is not watched or known[1] is not ordering:
+            known = self._arranged = (watched, ordering, arranged(watched, row, moved_v()))
         return known[2]
 
     def conductors(self, linear: LinearNetwork) -> Rows:
