@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+import numpy as np
 from attrs import evolve, field, frozen
 
-from hostcap._arrays import FloatArray, floats, sums
+from hostcap._arrays import BoolArray, FloatArray, floats, sums
 from hostcap.findings import Finding
 from hostcap.network import Network, _ByContent
 
@@ -68,6 +69,30 @@ class OperatingPoint(_ByContent):
         """Net kW of each customer, positive draws, negative exports, shape (customer,)."""
         net = (self.load_kw - self.generation_kw)[network.customers.element]
         return sums(network.customers.of_element, net, network.customers.id.size)
+
+
+def customer_shares(network: Network) -> tuple[FloatArray, FloatArray]:
+    """Part of its customer's power that each element has, evenly over phases, each of shape (injector,).
+
+    Returns:
+        Shares of what a customer consumes, which its loads have, and of what it generates, which its loads have
+        too, or its generating elements where it has no load. 1 for each HV load in both.
+    """
+    injectors, customers = network.injectors, network.customers
+    entry, owner = customers.element, customers.of_element
+    is_load = injectors.kind == "load"
+    live = customers.live[owner]
+    alone = sums(owner, is_load[entry], customers.id.size)[owner] == 0
+
+    def shares(chosen: BoolArray) -> FloatArray:
+        share = np.zeros(injectors.name.size)
+        share[is_load & (injectors.group == 0)] = 1.0
+        phases = np.where(chosen, injectors.phases[entry], 0).astype(np.float64)
+        total = sums(owner, phases, customers.id.size)
+        share[entry[chosen]] = phases[chosen] / total[owner[chosen]]
+        return share
+
+    return shares(is_load[entry] & live), shares((is_load[entry] | alone) & live)
 
 
 @frozen(kw_only=True)

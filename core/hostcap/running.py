@@ -188,15 +188,18 @@ class _Feeders:
         self._told = told
         self._stop = stop
         self._workers = workers
+        self._files: Mapping[str, str] = {}
 
     @property
     def hashes(self) -> dict[str, str]:
-        """Content hash of every feeder that loaded."""
-        return {name: network.origin.content_hash for name, network in self.networks.items() if network.origin}
+        """Content hash of every feeder that loaded, and of every file that the study's other parts name."""
+        networks = {name: network.origin.content_hash for name, network in self.networks.items() if network.origin}
+        return {**networks, **self._files}
 
     def load(self) -> None:
         """Load every feeder; one that fails does not end the others."""
         names = self._work_package.scope.feeders
+        self._files = self._work_package.file_hashes()
         pending = self._workers.load(names) if self._workers else None
         for number, feeder in enumerate(names):
             self._told("loading feeders", number, len(names))

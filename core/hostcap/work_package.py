@@ -10,7 +10,16 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from hostcap.config import TABLE_NAMES, Part, Scope, StudyDocument, canonical, read_study, refused_untrusted
+from hostcap.config import (
+    TABLE_NAMES,
+    Part,
+    Scope,
+    StudyDocument,
+    canonical,
+    file_hashes,
+    read_study,
+    refused_untrusted,
+)
 from hostcap.errors import ConfigError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
@@ -25,6 +34,7 @@ from hostcap.plugins.kinds import (
     NetworkPlugin,
     NetworkSource,
     PluginRecord,
+    ProfilesPlugin,
     Progress,
     SolverPlugin,
     Study,
@@ -163,6 +173,7 @@ class WorkPackage:
             ConfigError: The solver asks for something that the network cannot give.
         """
         self._check_capabilities()
+        self._check_profiles()
         self._check_tables()
         self._check_flows()
         part = self.part("study")
@@ -197,6 +208,20 @@ class WorkPackage:
                 f"solver: {solver.plugin!r} needs {', '.join(missing)}, which network {network.plugin!r} does not "
                 f"offer; solvers that fit it: {', '.join(fitting) or 'none installed'}"
             )
+
+    def _check_profiles(self) -> None:
+        """Refuse parts that follow profiles where there are none."""
+        if "profiles" in self.document.parts:
+            return
+        names = " or ".join(f'"{name}"' for name in self.registry.offered(ProfilesPlugin)) or "none is installed"
+        problems = [
+            f"{table}: {part.plugin!r} follows readings or series; add [profiles] with plugin = {names}"
+            for table, given in self.document.parts.items()
+            for part in ((given,) if isinstance(given, Part) else given)
+            if ProfilesPlugin.kind in self.record(part).capabilities
+        ]
+        if problems:
+            raise ConfigError(problems)
 
     def _check_tables(self) -> None:
         """Refuse to keep tables that the study does not make."""
@@ -261,13 +286,21 @@ class WorkPackage:
             should_stop=should_stop,
         )
 
+    def file_hashes(self) -> dict[str, str]:
+        """SHA-256 of every file that parts name, such as readings; networks and flows hash their own input.
+
+        Raises:
+            ConfigError: One cannot be read.
+        """
+        return file_hashes(self.document, without=("network", "flows", "writers"))
+
     def id_from(self, hashes: Mapping[str, str]) -> str:
         """Id of the run: from the canonical study and the content of every input, unless given.
 
         The order of the feeders does not matter.
 
         Args:
-            hashes: Content hash of each feeder that loaded.
+            hashes: Content hash of each feeder that loaded, and of each file that other parts name.
         """
         if self.given_id is not None:
             return self.given_id

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import attrs
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hostcap.errors import ProfileError
@@ -15,6 +20,7 @@ from hostcap.testing import (
     ConstraintSuite,
     InitialStateSuite,
     InjectionSuite,
+    ProfilesSuite,
     SolverSuite,
     WriterSuite,
     street,
@@ -124,6 +130,38 @@ class TestInitialStates(InitialStateSuite):
             name=request.param,
             settings={"load_kw_per_customer": 1.5} if request.param == "fixed-load" else {},
             wrong=[{"start_time": "yesterday"}],
+        )
+
+
+class TestTable(ProfilesSuite):
+    """A day of half hours of the kit's street, long and wide, and a series beside it."""
+
+    @pytest.fixture(params=["long", "wide"])
+    def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+        times = [datetime(2025, 1, 6, tzinfo=UTC) + timedelta(minutes=30 * k) for k in range(1, 49)]
+        names = ("c1", "c2", "c3", "c4", "c5", "mill")
+        kw = {name: [round(0.1 * (k % 7) + place, 1) for k in range(48)] for place, name in enumerate(names)}
+        wide = pa.table({"time": times, **kw, "sun": [0.01 * k for k in range(48)]})
+        pq.write_table(wide, tmp_path / "wide.parquet")
+        rows = [(t, name, kw[name][k]) for k, t in enumerate(times) for name in names]
+        pq.write_table(
+            pa.table(dict(zip(("time", "customer", "kw"), map(list, zip(*rows, strict=True)), strict=True))),
+            tmp_path / "long.parquet",
+        )
+        readings = {
+            "long": {"import_column": "kw"},
+            "wide": {"layout": "wide", "import_column": "{customer}", "unknown_customers": "leave-out"},
+        }[request.param]
+        common = {"interval_minutes": 30}
+        readings |= {"files": [f"{request.param}.parquet"], "unit": "kW", **common}
+        return Case(
+            module="hostcap_stock.profiles.plugin",
+            kind="profile",
+            name="table",
+            settings={"readings": readings, "series": {"files": ["wide.parquet"], **common}},
+            wrong=[{"readings": {**readings, "unit": "MW"}}, {"series": {"files": [], **common}}],
+            folder=tmp_path,
+            series="sun",
         )
 
 

@@ -254,7 +254,8 @@ def test_growth_that_follows_a_profile_requires_a_start_time(plugin: str, tmp_pa
 
 
 def test_a_study_without_the_profile_or_at_night_fails_with_one_line_and_check_says_so_before(tmp_path: Path) -> None:
-    assert "needs a table [profiles]" in failure(run(package(tmp_path, profiles=None)))
+    with pytest.raises(ConfigError, match=r"injection: 'pv-system' follows readings or series; add \[profiles\]"):
+        run(package(tmp_path, profiles=None))
     night = {"plugin": "zero-load", "start_time": datetime(2025, 1, 15, 14, tzinfo=UTC)}
     dark = package(tmp_path, initial_state=night)
     assert "is 0 at 2025-01-15T14:00:00+00:00, not above 0.01" in failure(run(dark))

@@ -17,6 +17,7 @@ from hostcap.config.fields import (
     unique,
     with_offset,
 )
+from hostcap.config.inputs import file_hashes
 from hostcap.config.paths import as_written, expand, resolved
 from hostcap.config.structure import structure
 from hostcap.config.study import Part, Scope, StudyDocument
@@ -38,6 +39,7 @@ __all__ = [
     "describe",
     "each",
     "expand",
+    "file_hashes",
     "finite",
     "folder_name",
     "in_schema",

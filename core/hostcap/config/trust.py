@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import attrs
 
 from hostcap.config.fields import ENGINE_COMMANDS
+from hostcap.config.inputs import values_said
 from hostcap.config.paths import as_written, expand
-from hostcap.config.structure import key_of
-from hostcap.config.study import Part, StudyDocument
-from hostcap.config.wording import joined
+from hostcap.config.study import StudyDocument
 
 
 def refused_untrusted(document: StudyDocument) -> list[str]:
     """What an untrusted study may not say, a line each, ``path: what is wrong; what to do``."""
     problems: list[str] = []
-    for table, given in document.parts.items():
-        for place, part in enumerate((given,) if isinstance(given, Part) else given):
-            path = table if isinstance(given, Part) else f"{table}[{place}]"
-            problems += _of_config(part.config, path, document)
+    for said in values_said(document):
+        if said.value and said.about.get(ENGINE_COMMANDS):
+            problems.append(f"{said.key}: an untrusted study may not run engine commands; remove the key")
+        elif isinstance(said.value, Path):
+            problems += _of_path(said.value, said.key, document)
     return problems
-
-
-def _of_config(config: Any, path: str, document: StudyDocument) -> Iterator[str]:
-    for attribute in attrs.fields(type(config)):
-        if not attribute.init:
-            continue
-        value, where = getattr(config, attribute.name), joined(path, key_of(attribute))
-        if value and attribute.metadata.get(ENGINE_COMMANDS):
-            yield f"{where}: an untrusted study may not run engine commands; remove the key"
-        else:
-            yield from _of_value(value, where, document)
-
-
-def _of_value(value: Any, path: str, document: StudyDocument) -> Iterator[str]:
-    if isinstance(value, Path):
-        yield from _of_path(value, path, document)
-    elif attrs.has(type(value)):
-        yield from _of_config(value, path, document)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _of_value(item, joined(path, str(key)), document)
-    elif isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes)):
-        for place, item in enumerate(value):
-            yield from _of_value(item, f"{path}[{place}]", document)
 
 
 def _of_path(value: Path, path: str, document: StudyDocument) -> Iterator[str]:

@@ -415,7 +415,7 @@ class ProfilesPlugin(_SimplePlugin[ConfigT, "Profiles"]):
 
 @frozen(kw_only=True)
 class InitialStatePlugin(_SimplePlugin[ConfigT, "InitialState"]):
-    """Offers an initial state."""
+    """Offers an initial state; ``capabilities``: ``profiles`` where it cannot do without them."""
 
     kind: ClassVar[str] = "initial_states"
     table: ClassVar[str] = "initial_state"
@@ -423,7 +423,7 @@ class InitialStatePlugin(_SimplePlugin[ConfigT, "InitialState"]):
 
 @frozen(kw_only=True)
 class InjectionPlugin(_SimplePlugin[ConfigT, "Injection"]):
-    """Offers an injection."""
+    """Offers an injection; ``capabilities``: ``profiles`` where it cannot do without them."""
 
     kind: ClassVar[str] = "injections"
     table: ClassVar[str] = "injection"

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 from attrs import field, frozen
 
-from hostcap._arrays import BoolArray, FloatArray, sums
+from hostcap._arrays import FloatArray
 from hostcap.config import about, non_negative, with_offset
 from hostcap.network import Network
-from hostcap.operating_point import FeederScope, OperatingPoint
+from hostcap.operating_point import FeederScope, OperatingPoint, customer_shares
 from hostcap.plugins.kinds import Profiles
 
 _START_TIME = about("Instant that the start stands for, UTC; unset for 1 January 00:00 of the scope's year")
@@ -106,30 +106,6 @@ class FixedLoad:
             c.start_time,
             scope,
         )
-
-
-def customer_shares(network: Network) -> tuple[FloatArray, FloatArray]:
-    """Part of its customer's power that each element has, evenly over phases, each of shape (injector,).
-
-    Returns:
-        Shares of what a customer consumes, which its loads have, and of what it generates, which its loads have
-        too, or its generating elements where it has no load. 1 for each HV load in both.
-    """
-    injectors, customers = network.injectors, network.customers
-    entry, owner = customers.element, customers.of_element
-    is_load = injectors.kind == "load"
-    live = customers.live[owner]
-    alone = sums(owner, is_load[entry], customers.id.size)[owner] == 0
-
-    def shares(chosen: BoolArray) -> FloatArray:
-        share = np.zeros(injectors.name.size)
-        share[is_load & (injectors.group == 0)] = 1.0
-        phases = np.where(chosen, injectors.phases[entry], 0).astype(np.float64)
-        total = sums(owner, phases, customers.id.size)
-        share[entry[chosen]] = phases[chosen] / total[owner[chosen]]
-        return share
-
-    return shares(is_load[entry] & live), shares((is_load[entry] | alone) & live)
 
 
 def _written(

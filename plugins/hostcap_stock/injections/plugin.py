@@ -18,6 +18,7 @@ PV_SYSTEM = InjectionPlugin(
     name="pv-system",
     summary="Installed panels behind an inverter, exporting what a profile says at the instant",
     config=PvSystemConfig,
+    capabilities=frozenset({"profiles"}),
     make=lambda config: PvSystem(config=config),
 )
 

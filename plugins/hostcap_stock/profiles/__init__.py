@@ -1,0 +1,1 @@
+"""Profiles: what customers do over time, and named series."""

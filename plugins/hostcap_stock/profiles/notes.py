@@ -1,0 +1,158 @@
+"""Findings about readings: what was filled, left out or twice, with count and mean kW over the window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hostcap._arrays import BoolArray, FloatArray
+from hostcap.findings import Finding, Severity, some
+from hostcap.network import Network
+from hostcap.profiles import as_datetime
+from hostcap_stock.profiles.config import ReadingsConfig
+from hostcap_stock.profiles.owners import Owners
+from hostcap_stock.profiles.readings import Readings
+from hostcap_stock.profiles.rules import Filled
+
+_WORDS = {"zero": "0 stands in", "previous": "the last reading before it stands in", "as-modelled": "the model's own"}
+
+
+def noted(
+    config: ReadingsConfig,
+    network: Network,
+    owners: Owners,
+    raw: Readings,
+    filled: Filled,
+    imported: FloatArray,
+    exported: FloatArray,
+) -> tuple[Finding, ...]:
+    """All of them.
+
+    Args:
+        config: The rules.
+        network: The feeder.
+        owners: Whose readings they are.
+        raw: As read.
+        filled: After the rules.
+        imported: What each id takes, kW, shape (instant, id + 1).
+        exported: What it gives, likewise.
+    """
+    first, last = (as_datetime(filled.instant[place]).isoformat() for place in (0, -1))
+    span = f"from {first} to {last}" if first != last else f"at {first}"
+    return (
+        *_filled(network, owners, filled, imported, exported, span),
+        *_left_out(owners, raw, filled, imported, exported, span),
+        *_without_kvar(config),
+        *_without_columns(raw),
+    )
+
+
+def _warning(code: str, names: list[str], kw: float | None, message: str, *, count: int | None = None) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        code=code,
+        element=some(names),
+        count=len(names) if count is None else count,
+        kw=None if kw is None else float(kw),
+        message=message,
+    )
+
+
+def _filled(
+    network: Network, owners: Owners, filled: Filled, imported: FloatArray, exported: FloatArray, span: str
+) -> Iterator[Finding]:
+    """One for each rule that stood in for the readings of live customers."""
+    absent = filled.absent[:, owners.reading] & owners.live
+    model = network.injectors
+    own = np.bincount(owners.of, weights=model.load_kw + model.generation_kw, minlength=len(owners.name))
+    for rule, words in _WORDS.items():
+        by_rule = np.asarray([filled.rule[place] == rule for place in owners.reading])
+        cells = absent & by_rule
+        count = int(cells.sum())
+        if not count:
+            continue
+        names = [owners.name[place] for place in np.flatnonzero(cells.any(axis=0))]
+        power = own if rule == "as-modelled" else (imported + exported)[:, owners.reading]
+        yield _warning(
+            "readings-filled",
+            names,
+            float(np.sum(np.where(cells, power, 0.0)) / filled.instant.size),
+            f"{count} readings of {len(names)} customers are missing {span}; {words} (mean kW of what stands in)",
+            count=count,
+        )
+
+
+def _left_out(
+    owners: Owners, raw: Readings, filled: Filled, imported: FloatArray, exported: FloatArray, span: str
+) -> Iterator[Finding]:
+    if filled.left_out.size:
+        times = [as_datetime(instant).isoformat() for instant in filled.left_out[:3]]
+        yield _warning(
+            "instants-without-readings",
+            times,
+            None,
+            f"{filled.left_out.size} instants {span} at which nobody has a reading are left out",
+            count=int(filled.left_out.size),
+        )
+    if raw.unknown:
+        yield _warning(
+            "readings-of-unknown-customers",
+            sorted(raw.unknown),
+            sum(raw.unknown.values()),
+            f"readings of {len(raw.unknown)} customers that the feeder does not have are left out {span} (mean kW)",
+        )
+    twice, kw = raw.dropped
+    if twice:
+        yield _warning(
+            "duplicate-readings",
+            [],
+            kw,
+            f"{twice} readings {span} are there twice; one of each counts (mean kW of those that do not)",
+            count=twice,
+        )
+    both, dead = (imported + exported)[:, owners.reading], ~owners.live
+    read = ~filled.absent[:, owners.reading]
+    yield from _unplaced(
+        owners, both * read, dead, "readings-on-dead-nodes", f"customers on dead nodes have readings {span}, left out"
+    )
+    yield from _unplaced(
+        owners,
+        imported[:, owners.reading] * read,
+        owners.live & ~owners.has_load,
+        "import-without-load",
+        f"customers without a load element import {span}, which nothing in the model can draw; left out",
+    )
+
+
+def _unplaced(owners: Owners, kw: FloatArray, which: BoolArray, code: str, words: str) -> Iterator[Finding]:
+    mean = np.where(which, kw, 0.0).mean(axis=0)
+    places = np.flatnonzero(mean > 0)
+    if places.size:
+        names = [owners.name[place] for place in places]
+        yield _warning(code, names, float(mean.sum()), f"{len(names)} {words} (mean kW)")
+
+
+def _without_kvar(config: ReadingsConfig) -> Iterator[Finding]:
+    for one in ("import", "export"):
+        there = config.net_column is not None or getattr(config, f"{one}_column") is not None
+        said = getattr(config, f"{one}_kvar_column"), getattr(config, f"{one}_power_factor")
+        if there and said == (None, None):
+            yield Finding(
+                severity=Severity.INFO,
+                code="readings-without-kvar",
+                element=one,
+                message=f"readings say no reactive power of {one}; it is 0: name {one}_kvar_column, or state "
+                f"{one}_power_factor",
+            )
+
+
+def _without_columns(raw: Readings) -> Iterator[Finding]:
+    for quantity, ids in raw.without.items():
+        yield Finding(
+            severity=Severity.INFO,
+            code="customers-without-column",
+            element=some(list(ids)),
+            count=len(ids),
+            message=f"{len(ids)} customers have readings and no column of {quantity}; it is 0 for them",
+        )

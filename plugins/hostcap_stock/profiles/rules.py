@@ -1,0 +1,155 @@
+"""What to do about readings that are not there: refuse, or an explicit rule, with counts and kW."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from attrs import frozen
+
+from hostcap._arrays import BoolArray, FloatArray
+from hostcap.errors import ProfileError
+from hostcap.findings import some
+from hostcap.profiles import InstantArray, as_datetime
+from hostcap_stock.profiles.config import ReadingsConfig
+
+LOOK_BACK_DAYS = 1
+"""How old a reading may be that ``missing = "previous"`` takes."""
+
+
+@frozen(kw_only=True, eq=False)
+class Filled:
+    """Readings without gaps.
+
+    Attributes:
+        instant: Shape (instant,).
+        values: By quantity, kW or kvar, shape (instant, id + 1); the last id has no readings.
+        absent: Where a rule stood in, shape (instant, id + 1).
+        modelled: Where the model's own power stands in, of the same shape; values are 0 there.
+        rule: What stands in for each id, shape (id + 1,).
+        left_out: Instants of the window at which nobody has a reading.
+    """
+
+    instant: InstantArray
+    values: Mapping[str, FloatArray]
+    absent: BoolArray
+    modelled: BoolArray
+    rule: tuple[str, ...]
+    left_out: InstantArray
+
+
+def fill(
+    config: ReadingsConfig,
+    *,
+    instant: InstantArray,
+    values: Mapping[str, FloatArray],
+    first: int,
+    needed: BoolArray,
+    label: Callable[[int], str],
+    known: Callable[[], BoolArray],
+    extent: Callable[[], str],
+) -> Filled:
+    """Apply the rules of a study to what was read.
+
+    Args:
+        config: The rules.
+        instant: Every end of an interval from the look-back on, shape (instant,).
+        values: As read, nan where there is none, shape (instant, id).
+        first: First instant of the window; those before it are there to look back at.
+        needed: Whether anybody follows an id, shape (id + 1,); what nobody follows is never refused.
+        label: Name of an id in messages.
+        known: Which ids have a reading anywhere in the table, shape (id + 1,); asked only where it matters.
+        extent: What the table covers, for messages.
+
+    Raises:
+        ProfileError: A reading is missing that no rule stands in for.
+    """
+    table = {q: np.concatenate([v, np.full((v.shape[0], 1), np.nan)], axis=1) for q, v in values.items()}
+    present: BoolArray = np.all([np.isfinite(v) for v in table.values()], axis=0)
+    if not present[first:].any():
+        raise ProfileError(
+            f"profiles.readings: no reading of any of the feeder's customers from {_at(instant[first])} to "
+            f"{_at(instant[-1])}; the table holds {extent()}"
+        )
+    empty = ~present[first:].any(axis=1)
+    kept = np.arange(first, instant.size)
+    if empty.any() and config.missing_instants == "refuse":
+        raise ProfileError(
+            f"profiles.readings: nobody has a reading at {int(empty.sum())} of {empty.size} instants, such as "
+            f"{_at(instant[first:][empty][0])} (the table holds {extent()}); ask for a window that is covered, or set "
+            'missing_instants = "leave-out" (or "fill", by the rule of `missing`)'
+        )
+    if config.missing_instants == "leave-out":
+        kept = kept[~empty]
+    rule = _rules(config, present.shape[1], known)
+    absent = ~present
+    refused = absent[kept] & needed & (np.asarray(rule) == "refuse")
+    if refused.any():
+        _refuse(instant[kept], refused, label)
+    modelled = absent & (np.asarray(rule) == "as-modelled")
+    previous = np.asarray(rule) == "previous"
+    if (absent[kept] & needed & previous).any():
+        table = _with_previous(config, instant, table, present, kept, needed & previous, label)
+    filled = {q: np.where(np.isfinite(v[kept]) & (present[kept] | previous), v[kept], 0.0) for q, v in table.items()}
+    return Filled(
+        instant=instant[kept],
+        values=filled,
+        absent=absent[kept],
+        modelled=modelled[kept],
+        rule=rule,
+        left_out=instant[first:][empty] if config.missing_instants == "leave-out" else instant[:0],
+    )
+
+
+def _rules(config: ReadingsConfig, count: int, known: Callable[[], BoolArray]) -> tuple[str, ...]:
+    if config.missing_customers is None or config.missing_customers == config.missing:
+        return (config.missing,) * count
+    return tuple(config.missing if there else config.missing_customers for there in known())
+
+
+def _refuse(instant: InstantArray, refused: BoolArray, label: Callable[[int], str]) -> None:
+    columns = np.flatnonzero(refused.any(axis=0))
+    whole: BoolArray = np.asarray(refused.all(axis=0))
+    names = [label(int(place)) for place in columns]
+    first = instant[np.flatnonzero(refused[:, columns[0]])[0]]
+    if whole[columns].all():
+        raise ProfileError(
+            f"profiles.readings: {columns.size} customers have no reading: {some(names)}; add them, set customer_id "
+            'if readings have other names, or set missing_customers = "zero" or "as-modelled"'
+        )
+    raise ProfileError(
+        f"profiles.readings: {int(refused.sum())} readings of {columns.size} customers are missing ({some(names)}), "
+        f'such as that of {names[0]} at {_at(first)}; mend the table, or set missing = "previous", "zero" or '
+        '"as-modelled"'
+    )
+
+
+def _with_previous(
+    config: ReadingsConfig,
+    instant: InstantArray,
+    table: Mapping[str, FloatArray],
+    present: BoolArray,
+    kept: np.ndarray[tuple[int], np.dtype[np.int64]],
+    which: BoolArray,
+    label: Callable[[int], str],
+) -> dict[str, FloatArray]:
+    """Each gap filled with the last reading before it, at most a day old."""
+    row = np.arange(instant.size)[:, None]
+    last = np.maximum.accumulate(np.where(present, row, -1), axis=0)
+    most = round(LOOK_BACK_DAYS * 1440 / config.interval_minutes)
+    old: BoolArray = np.asarray((last < 0) | (row - last > most))
+    stale = old[kept] & which
+    if stale.any():
+        columns = np.flatnonzero(stale.any(axis=0))
+        first = instant[kept][np.flatnonzero(stale[:, columns[0]])[0]]
+        raise ProfileError(
+            f'profiles.readings: missing = "previous" takes readings of the day before, and {columns.size} customers '
+            f"have none ({some([label(int(place)) for place in columns])}), such as at {_at(first)}; mend the table, "
+            'or set missing_customers = "zero" or "as-modelled" for those that are not in it at all'
+        )
+    back = np.where(present | ~which, row, np.maximum(last, 0))
+    return {q: np.take_along_axis(v, back, axis=0) for q, v in table.items()}
+
+
+def _at(instant: np.datetime64) -> str:
+    return as_datetime(instant).isoformat()
