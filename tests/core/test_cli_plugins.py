@@ -107,7 +107,7 @@ def test_a_study_shows_what_it_takes() -> None:
             ("solver", "opendds"),
             "no solver named 'opendds'; did you mean 'opendss'? installed: opendss; failed to load: ",
         ),
-        (("solvr", "opendss"), "no kind named 'solvr'; did you mean 'solvers'? kinds: networks, studies, "),
+        (("solvr", "opendss"), "no kind named 'solvr'; did you mean 'solvers'? kinds: networks, profiles, studies, "),
         (("writer", "csv"), "2 plugins offer writer 'csv': one 1.0 ('Csv') and two 2.0 ('Csv'); uninstall one"),
     ],
 )
