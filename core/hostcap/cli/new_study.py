@@ -91,7 +91,8 @@ def _named(feeder: str) -> str:
     try:
         folder_name(None, attrs.fields(StudyDocument).name, feeder)
     except ValueError as error:
-        raise ConfigError(f"--feeder: {error}") from error
+        # The validator quotes the field of a study, which nobody typed here.
+        raise ConfigError(f"--feeder: {str(error).partition(' ')[2]}") from error
     return feeder
 
 

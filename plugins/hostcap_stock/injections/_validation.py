@@ -13,4 +13,4 @@ from hostcap.config import in_schema
 def power_factor(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
     """0 < |pf| <= 1."""
     if value is not None and not 0.0 < abs(value) <= 1.0:
-        raise ValueError(f"must satisfy 0 < |power factor| <= 1, got {value:g}")
+        raise ValueError(f"{attribute.name!r} must satisfy 0 < |power factor| <= 1, got {value:g}")

@@ -31,7 +31,7 @@ def divides_a_day(instance: Any, attribute: attrs.Attribute[float], value: float
 @in_schema(pattern=f"^{_OFFSET}$")
 def _offset(instance: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     if value is not None and not re.fullmatch(_OFFSET, value):
-        raise ValueError(f"must be an offset from UTC such as '+10:00', got {value!r}")
+        raise ValueError(f"{attribute.name!r} must be an offset from UTC such as '+10:00', got {value!r}")
 
 
 _FILES = about("Parquet or CSV files, read as one table; `{feeder}` stands for the feeder's name")
