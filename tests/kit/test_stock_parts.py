@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from attrs import frozen
 
 from hostcap.errors import ProfileError
 from hostcap.network import Network
@@ -25,6 +26,8 @@ from hostcap.testing import (
     WriterSuite,
     street,
 )
+
+NOON, NIGHT = datetime(2025, 1, 6, 12, tzinfo=UTC), datetime(2025, 1, 7, tzinfo=UTC)
 
 
 class TestNegativeLoad(InjectionSuite):
@@ -130,6 +133,56 @@ class TestInitialStates(InitialStateSuite):
             name=request.param,
             settings={"load_kw_per_customer": 1.5} if request.param == "fixed-load" else {},
             wrong=[{"start_time": "yesterday"}],
+        )
+
+
+@frozen(kw_only=True)
+class HalfHours:
+    """Profiles of the kit's street: a load that rises through the day, and export at noon."""
+
+    def customers(self, network: Network, window: Window) -> PowerProfiles:
+        instant = window.instants(30)
+        place = (instant.astype(np.int64) // 1_800_000_000) % 48
+        is_load = network.injectors.kind == "load"
+        load = np.outer(0.1 + place / 48, is_load)
+        generation = np.outer(np.where(place == 24, 9.0, 0.0), is_load)
+        return PowerProfiles(
+            instant=instant,
+            interval_minutes=30,
+            load_kw=load,
+            load_kvar=0.2 * load,
+            generation_kw=generation,
+            generation_kvar=0.0 * generation,
+        )
+
+    def series(self, network: Network, name: str, window: Window) -> Series:
+        raise ProfileError(f"no series {name}")
+
+
+class TestFollowing(InitialStateSuite):
+    @pytest.fixture(
+        params=[
+            ("fixed-time", {"start_time": NOON, "load_scaling_factor": 0.5}, {"start_time": "noon"}),
+            ("peak-import", {"start_time": NOON, "end_time": NIGHT}, {"end_time": NOON}),
+            (
+                "peak-export",
+                {"start_time": NOON, "end_time": NIGHT, "include_loads": False},
+                {"der_scaling_factor": -1.0},
+            ),
+            ("instants", {"instants": [NOON, NIGHT]}, {"start_time": NOON}),
+            ("instants", {"start_time": NOON, "end_time": NIGHT}, {"instants": [NOON, NOON]}),
+        ],
+        ids=["fixed-time", "peak-import", "peak-export", "list", "window"],
+    )
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        name, settings, wrong = request.param
+        return Case(
+            module="hostcap_stock.initial_states.plugin",
+            kind="initial_state",
+            name=name,
+            settings=settings,
+            wrong=[wrong, {"load_kw_per_customer": 1.0}],
+            parts={"profiles": HalfHours()},
         )
 
 

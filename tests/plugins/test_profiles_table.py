@@ -406,7 +406,14 @@ class TestWhatIsNotRight:
     def test_a_window_outside_the_table_is_refused_with_what_it_holds(self, tmp_path: Path, network: Network) -> None:
         write(tmp_path, long_rows())
         with pytest.raises(ProfileError, match=r"the table holds 2025-01-06T12:30:00\+00:00 to 2025-01-06T14:00:00"):
-            profiles(tmp_path, missing_instants="leave-out", missing="zero").customers(network, window(60, 61))
+            profiles(tmp_path, missing_instants="fill", missing="zero").customers(network, window(60, 61))
+
+    def test_a_window_that_is_left_out_whole_is_no_instant(self, tmp_path: Path, network: Network) -> None:
+        write(tmp_path, long_rows())
+        found = profiles(tmp_path, missing_instants="leave-out").customers(network, window(60, 61))
+        assert found.instant.size == 0
+        assert found.load_kw.shape == (0, 7)
+        assert [f.count for f in found.findings if f.code == "instants-without-readings"] == [2]
 
     def test_unknown_customers_are_refused_or_listed_with_their_kw(self, tmp_path: Path, network: Network) -> None:
         write(tmp_path, [*long_rows(), {"time": at(1)[0], "customer": "c9", "in": 3.0, "out": 1.0}])

@@ -1,4 +1,4 @@
-"""Where a search starts from: ``as-modelled``, ``zero-load``, ``fixed-load``."""
+"""Where a search starts from without readings: ``as-modelled``, ``zero-load``, ``fixed-load``."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from hostcap._arrays import BoolArray, FloatArray
 from hostcap.findings import Finding, Severity, some
 from hostcap.network import Network
-from hostcap.profiles import as_datetime
+from hostcap.profiles import InstantArray, as_datetime
 from hostcap_stock.profiles.config import ReadingsConfig
 from hostcap_stock.profiles.owners import Owners
 from hostcap_stock.profiles.readings import Readings
@@ -38,11 +38,12 @@ def noted(
         imported: What each id takes, kW, shape (instant, id + 1).
         exported: What it gives, likewise.
     """
-    first, last = (as_datetime(filled.instant[place]).isoformat() for place in (0, -1))
-    span = f"from {first} to {last}" if first != last else f"at {first}"
+    span = _span(filled.window)
     return (
         *_filled(network, owners, filled, imported, exported, span),
-        *_left_out(owners, raw, filled, imported, exported, span),
+        *_left_out(filled, span),
+        *_of_the_table(raw),
+        *_of_nobody(owners, filled, imported, exported, span),
         *_without_kvar(config),
         *_without_columns(raw),
     )
@@ -83,9 +84,12 @@ def _filled(
         )
 
 
-def _left_out(
-    owners: Owners, raw: Readings, filled: Filled, imported: FloatArray, exported: FloatArray, span: str
-) -> Iterator[Finding]:
+def _span(instant: InstantArray) -> str:
+    first, last = (as_datetime(instant[place]).isoformat() for place in (0, -1))
+    return f"from {first} to {last}" if first != last else f"at {first}"
+
+
+def _left_out(filled: Filled, span: str) -> Iterator[Finding]:
     if filled.left_out.size:
         times = [as_datetime(instant).isoformat() for instant in filled.left_out[:3]]
         yield _warning(
@@ -95,6 +99,11 @@ def _left_out(
             f"{filled.left_out.size} instants {span} at which nobody has a reading are left out",
             count=int(filled.left_out.size),
         )
+
+
+def _of_the_table(raw: Readings) -> Iterator[Finding]:
+    """About all that was read, the day to look back at included."""
+    span = _span(raw.instant)
     if raw.unknown:
         yield _warning(
             "readings-of-unknown-customers",
@@ -111,6 +120,14 @@ def _left_out(
             f"{twice} readings {span} are there twice; one of each counts (mean kW of those that do not)",
             count=twice,
         )
+
+
+def _of_nobody(
+    owners: Owners, filled: Filled, imported: FloatArray, exported: FloatArray, span: str
+) -> Iterator[Finding]:
+    """Readings that nothing in the model can carry."""
+    if not filled.instant.size:
+        return
     both, dead = (imported + exported)[:, owners.reading], ~owners.live
     read = ~filled.absent[:, owners.reading]
     yield from _unplaced(

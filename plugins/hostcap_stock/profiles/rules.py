@@ -27,7 +27,8 @@ class Filled:
         absent: Where a rule stood in, shape (instant, id + 1).
         modelled: Where the model's own power stands in, of the same shape; values are 0 there.
         rule: What stands in for each id, shape (id + 1,).
-        left_out: Instants of the window at which nobody has a reading.
+        window: Every end of an interval in the window, shape (instant of the window,).
+        left_out: Those at which nobody has a reading, where they are left out.
     """
 
     instant: InstantArray
@@ -35,6 +36,7 @@ class Filled:
     absent: BoolArray
     modelled: BoolArray
     rule: tuple[str, ...]
+    window: InstantArray
     left_out: InstantArray
 
 
@@ -66,7 +68,7 @@ def fill(
     """
     table = {q: np.concatenate([v, np.full((v.shape[0], 1), np.nan)], axis=1) for q, v in values.items()}
     present: BoolArray = np.all([np.isfinite(v) for v in table.values()], axis=0)
-    if not present[first:].any():
+    if not present[first:].any() and config.missing_instants != "leave-out":
         raise ProfileError(
             f"profiles.readings: no reading of any of the feeder's customers from {_at(instant[first])} to "
             f"{_at(instant[-1])}; the table holds {extent()}"
@@ -97,6 +99,7 @@ def fill(
         absent=absent[kept],
         modelled=modelled[kept],
         rule=rule,
+        window=instant[first:],
         left_out=instant[first:][empty] if config.missing_instants == "leave-out" else instant[:0],
     )
 
