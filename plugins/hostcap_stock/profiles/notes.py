@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hostcap._arrays import BoolArray, FloatArray
+from hostcap._arrays import FloatArray
 from hostcap.findings import Finding, Severity, some
 from hostcap.network import Network
 from hostcap.profiles import InstantArray, as_datetime
@@ -49,17 +49,6 @@ def noted(
     )
 
 
-def _warning(code: str, names: list[str], kw: float | None, message: str, *, count: int | None = None) -> Finding:
-    return Finding(
-        severity=Severity.WARNING,
-        code=code,
-        element=some(names),
-        count=len(names) if count is None else count,
-        kw=None if kw is None else float(kw),
-        message=message,
-    )
-
-
 def _filled(
     network: Network, owners: Owners, filled: Filled, imported: FloatArray, exported: FloatArray, span: str
 ) -> Iterator[Finding]:
@@ -75,12 +64,13 @@ def _filled(
             continue
         names = [owners.name[place] for place in np.flatnonzero(cells.any(axis=0))]
         power = own if rule == "as-modelled" else (imported + exported)[:, owners.reading]
-        yield _warning(
-            "readings-filled",
-            names,
-            float(np.sum(np.where(cells, power, 0.0)) / filled.instant.size),
-            f"{count} readings of {len(names)} customers are missing {span}; {words} (mean kW of what stands in)",
+        yield Finding(
+            severity=Severity.WARNING,
+            code="readings-filled",
+            element=some(names),
             count=count,
+            kw=float(np.sum(np.where(cells, power, 0.0)) / filled.instant.size),
+            message=f"{count} readings of {len(names)} customers are missing {span}; {words} (mean kW of what stands in)",
         )
 
 
@@ -91,13 +81,13 @@ def _span(instant: InstantArray) -> str:
 
 def _left_out(filled: Filled, span: str) -> Iterator[Finding]:
     if filled.left_out.size:
-        times = [as_datetime(instant).isoformat() for instant in filled.left_out[:3]]
-        yield _warning(
-            "instants-without-readings",
-            times,
-            None,
-            f"{filled.left_out.size} instants {span} at which nobody has a reading are left out",
+        times = [as_datetime(instant).isoformat() for instant in filled.left_out]
+        yield Finding(
+            severity=Severity.WARNING,
+            code="instants-without-readings",
+            element=some(times, 2),
             count=int(filled.left_out.size),
+            message=f"{filled.left_out.size} instants {span} at which nobody has a reading are left out",
         )
 
 
@@ -105,20 +95,23 @@ def _of_the_table(raw: Readings) -> Iterator[Finding]:
     """About all that was read, the day to look back at included."""
     span = _span(raw.instant)
     if raw.unknown:
-        yield _warning(
-            "readings-of-unknown-customers",
-            sorted(raw.unknown),
-            sum(raw.unknown.values()),
-            f"readings of {len(raw.unknown)} customers that the feeder does not have are left out {span} (mean kW)",
+        yield Finding(
+            severity=Severity.WARNING,
+            code="readings-of-unknown-customers",
+            element=some(sorted(raw.unknown)),
+            count=len(raw.unknown),
+            kw=sum(raw.unknown.values()),
+            message=f"readings of {len(raw.unknown)} customers that the feeder does not have are left out {span} "
+            "(mean kW)",
         )
     twice, kw = raw.dropped
     if twice:
-        yield _warning(
-            "duplicate-readings",
-            [],
-            kw,
-            f"{twice} readings {span} are there twice; one of each counts (mean kW of those that do not)",
+        yield Finding(
+            severity=Severity.WARNING,
+            code="duplicate-readings",
             count=twice,
+            kw=kw,
+            message=f"{twice} readings {span} are there twice; one of each counts (mean kW of those that do not)",
         )
 
 
@@ -128,26 +121,36 @@ def _of_nobody(
     """Readings that nothing in the model can carry."""
     if not filled.instant.size:
         return
-    both, dead = (imported + exported)[:, owners.reading], ~owners.live
+    both = (imported + exported)[:, owners.reading]
     read = ~filled.absent[:, owners.reading]
-    yield from _unplaced(
-        owners, both * read, dead, "readings-on-dead-nodes", f"customers on dead nodes have readings {span}, left out"
-    )
-    yield from _unplaced(
-        owners,
-        imported[:, owners.reading] * read,
-        owners.live & ~owners.has_load,
-        "import-without-load",
-        f"customers without a load element import {span}, which nothing in the model can draw; left out",
-    )
+    names, kw = _mean(owners, np.where(~owners.live, both * read, 0.0))
+    if names:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="readings-on-dead-nodes",
+            element=some(names),
+            count=len(names),
+            kw=kw,
+            message=f"{len(names)} customers on dead nodes have readings {span}, left out (mean kW)",
+        )
+    drawn = imported[:, owners.reading] * read
+    names, kw = _mean(owners, np.where(owners.live & ~owners.has_load, drawn, 0.0))
+    if names:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="import-without-load",
+            element=some(names),
+            count=len(names),
+            kw=kw,
+            message=f"{len(names)} customers without a load element import {span}, which nothing in the model can draw; "
+            "left out (mean kW)",
+        )
 
 
-def _unplaced(owners: Owners, kw: FloatArray, which: BoolArray, code: str, words: str) -> Iterator[Finding]:
-    mean = np.where(which, kw, 0.0).mean(axis=0)
-    places = np.flatnonzero(mean > 0)
-    if places.size:
-        names = [owners.name[place] for place in places]
-        yield _warning(code, names, float(mean.sum()), f"{len(names)} {words} (mean kW)")
+def _mean(owners: Owners, kw: FloatArray) -> tuple[list[str], float]:
+    """Owners with any of some kW, and the mean of all of it."""
+    mean = kw.mean(axis=0)
+    return [owners.name[place] for place in np.flatnonzero(mean > 0)], float(mean.sum())
 
 
 def _without_kvar(config: ReadingsConfig) -> Iterator[Finding]:
