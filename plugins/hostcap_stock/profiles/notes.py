@@ -70,7 +70,8 @@ def _filled(
             element=some(names),
             count=count,
             kw=float(np.sum(np.where(cells, power, 0.0)) / filled.instant.size),
-            message=f"{count} readings of {len(names)} customers are missing {span}; {words} (mean kW of what stands in)",
+            message=f"{count} readings of {len(names)} customers are missing {span}; {words} "
+            "(mean kW of what stands in)",
         )
 
 
@@ -142,8 +143,8 @@ def _of_nobody(
             element=some(names),
             count=len(names),
             kw=kw,
-            message=f"{len(names)} customers without a load element import {span}, which nothing in the model can draw; "
-            "left out (mean kW)",
+            message=f"{len(names)} customers without a load element import {span}, which nothing in the model can "
+            "draw; left out (mean kW)",
         )
 
 
