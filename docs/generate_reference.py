@@ -21,6 +21,7 @@ from hostcap.config.study import Scope
 from hostcap.plugins import KINDS, REPEATED, PluginRecord, Registry, StudyPlugin, hookspecs
 from hostcap.tables import FINDINGS, TableSchema
 from hostcap_stock.headroom import schemas
+from hostcap_stock.trace.schemas import TABLES as TRACE_TABLES
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/generate_reference.py from the code. Do not edit. -->"
@@ -94,6 +95,17 @@ def tables_page() -> str:
         "",
     ]
     for schema in kept_tables():
+        lines += schema_lines(schema)
+    lines += [
+        "## Tables of a trace",
+        "",
+        "A study `trace` keeps the tables below and `findings`, in files by day, month and year:"
+        " `<results>/<table>/<scenario>/<name>/<year>-<month>-<day>.parquet`, `<year>-<month>`, `<year>` and"
+        " `<year>-total`.",
+        "Zero shares have no row. What the numbers mean is in [modes of tracing](../explanation/tracing.md).",
+        "",
+    ]
+    for schema in TRACE_TABLES:
         lines += schema_lines(schema)
     lines += [
         "## Printed after a run",

@@ -17,6 +17,8 @@ RUN_FILE = "hostcap-run.json"
 """What marks a results folder, and sums its run up."""
 RESUME = ".resume"
 """Folder beside the tables that an interrupted run can be resumed from."""
+WIDE_FOLDERS = ("tp", "d", "m", "y", "t")
+"""Folders of the wide files that a trace's shares may be kept in as well."""
 TABLE_ENDINGS = ("parquet", "csv")
 """Files of tables, at ``<table>/<scenario>/<feeder>/<year>.<ending>``, or ``<year>-<part>.<ending>``."""
 
@@ -93,7 +95,10 @@ def clear_resume(folder: Path) -> None:
 
 
 def _tables(folder: Path) -> list[Path]:
-    return [path for ending in TABLE_ENDINGS for path in sorted(folder.glob(f"*/*/*/*.{ending}"))]
+    found = [path for ending in TABLE_ENDINGS for path in sorted(folder.glob(f"*/*/*/*.{ending}"))]
+    for level in WIDE_FOLDERS:
+        found += sorted((folder / level).glob("**/[ts][du]*.csv"))
+    return found
 
 
 def _clear(folder: Path) -> None:

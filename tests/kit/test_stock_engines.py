@@ -12,7 +12,11 @@ from hostcap.operating_point import FeederScope
 from hostcap.testing import Case, NetworkSuite, SolverSuite, StudySuite, TwoBusSource
 from hostcap_stock.allocations import Uniform
 from hostcap_stock.batched.solver import BatchedSolver
+from hostcap_stock.bialek.config import BialekConfig
+from hostcap_stock.bialek.tracer import BialekTracer
 from hostcap_stock.constraints.thermal import Thermal
+from hostcap_stock.example_flows.config import ExampleConfig
+from hostcap_stock.example_flows.systems import Example
 from hostcap_stock.initial_states import AsModelled, ZeroLoad
 from hostcap_stock.injections import NegativeLoad
 from hostcap_stock.opendss.config import OpenDssConfig
@@ -121,5 +125,22 @@ class TestHvNodeHeadroom(StudySuite):
                 "injection": NegativeLoad(),
                 "constraints": (Thermal(),),
                 "solver": BatchedSolver(),
+            },
+        )
+
+
+class TestTrace(StudySuite):
+    @pytest.fixture
+    def case(self) -> Case:
+        return Case(
+            module="hostcap_stock.trace.plugin",
+            kind="study",
+            name="trace",
+            settings={"levels": ["period", "day", "month", "year", "total"]},
+            wrong=[{"levels": ["week"]}, {"levels": []}, {"station_letters": -1}, {"averaging": "mean"}],
+            feeder="four-buses",
+            parts={
+                "flows": Example(config=ExampleConfig(system="bialek-four-bus")),
+                "tracer": BialekTracer(BialekConfig()),
             },
         )

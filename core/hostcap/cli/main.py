@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +20,8 @@ from hostcap.cli.bench import bench
 from hostcap.cli.new_study import new_study
 from hostcap.cli.plugins import plugins
 from hostcap.cli.schema import schema
+from hostcap.cli.trace import options as trace_options
+from hostcap.cli.trace import trace_package
 from hostcap.errors import HostcapError
 from hostcap.results_folder import read_results
 from hostcap.running import check, run
@@ -88,6 +91,25 @@ def run_command(
         if len(results.failed) < len(work_package.scope.feeders):
             click.echo(f"results: {folder}")
         _end(results.failed)
+
+
+@main.command()
+@click.argument("place", required=False)
+@trace_options
+@click.option("--out", type=_FILE, help="Folder for the results; results/NAME here otherwise, none for an example.")
+@click.option("--replace", is_flag=True, help="Replace the run that the folder holds.")
+@_overrides
+def trace(place: str | None, out: Path | None, replace: bool, example: str | None, **said: Any) -> None:
+    """Trace who uses what: the flows of PLACE, a folder or file that the plugin --source reads."""
+    with errors_in_one_line():
+        work_package = trace_package(place=place, example=example, **said)
+        folder = out if out is not None or example is not None else work_package.default_folder
+        with progress_shown() as progress:
+            found = run(work_package, out=folder, replace=replace, progress=progress)
+        show_run(work_package, found)
+        if folder is not None:
+            click.echo(f"results: {folder}")
+        _end(found.failed)
 
 
 @main.command(name="check")

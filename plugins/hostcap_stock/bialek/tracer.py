@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 
 import attrs
 import numpy as np
@@ -96,18 +95,27 @@ class BialekTracer:
             yield from map(self._or_failed, periods)
             return
         given = iter(periods)
+        broken: Exception | None = None
         with ThreadPoolExecutor(threads, thread_name_prefix="hostcap-bialek") as pool:
             waiting: deque[Future[Trace | FailedPeriod]] = deque()
             try:
-                for period in islice(given, threads * AHEAD):
-                    waiting.append(pool.submit(self._or_failed, period))
-                while waiting:
+                while True:
+                    # What a source raises comes after the periods that it gave before.
+                    try:
+                        while broken is None and len(waiting) < threads * AHEAD:
+                            waiting.append(pool.submit(self._or_failed, next(given)))
+                    except StopIteration:
+                        given = iter(())
+                    except Exception as error:
+                        broken = error
+                    if not waiting:
+                        break
                     yield waiting.popleft().result()
-                    for period in islice(given, 1):
-                        waiting.append(pool.submit(self._or_failed, period))
             finally:
                 for future in waiting:
                     future.cancel()
+        if broken is not None:
+            raise broken
 
     def _or_failed(self, period: FlowPeriod | FailedPeriod) -> Trace | FailedPeriod:
         if isinstance(period, FailedPeriod):

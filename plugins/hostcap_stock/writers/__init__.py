@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from attrs import field, frozen
 
 from hostcap.config import about, not_empty, unique
 from hostcap.errors import OutputError
 from hostcap.tables import Chunk, Table
+from hostcap_stock.writers.wide import wide_files
 
 _TABLES = about("Tables to keep; unset keeps all that the study makes", names_tables=True)
 
@@ -28,6 +29,10 @@ class CsvConfig:
     """One CSV file a table, scenario, feeder and year."""
 
     tables: tuple[str, ...] | None = field(default=None, validator=[not_empty, unique], metadata=_TABLES)
+    wide: bool = field(
+        default=False,
+        metadata=about("A trace's shares also as wide files, td_, tu_, sd_ and su_ in the folders tp, d, m, y and t"),
+    )
 
 
 def _parquet(table: Table, path: Path) -> None:
@@ -54,9 +59,14 @@ def chunk_path(folder: Path, table: Table, chunk: Chunk, ending: str) -> Path:
 
 
 def _write_whole(
-    folder: Path, chunk: Chunk, tables: tuple[str, ...] | None, ending: str, write: Callable[[Table, Path], None]
+    folder: Path,
+    chunk: Chunk,
+    tables: tuple[str, ...] | None,
+    ending: str,
+    write: Callable[[Table, Path], None],
+    more: Iterable[tuple[PurePosixPath, Callable[[], str]]] = (),
 ) -> None:
-    """Write every chosen table beside its place, then move all there: a chunk appears whole or not at all."""
+    """Write every chosen table, and more texts, beside their places, then move all there: whole or not at all."""
     moves: list[tuple[Path, Path]] = []
     try:
         for table in chunk.tables:
@@ -67,6 +77,12 @@ def _write_whole(
             beside = final.with_name(f".{final.name}.{os.getpid()}.part")
             moves.append((beside, final))
             write(table, beside)
+        for place, text in more:
+            final = folder / place
+            final.parent.mkdir(parents=True, exist_ok=True)
+            beside = final.with_name(f".{final.name}.{os.getpid()}.part")
+            moves.append((beside, final))
+            beside.write_text(text(), encoding="utf-8", newline="\n")
         _move_all(moves)
     except OSError as error:
         raise OutputError(f"{folder}: cannot write results: {error.strerror or error}") from error
@@ -110,4 +126,4 @@ class CsvWriter:
 
     def write(self, folder: Path, chunk: Chunk) -> None:
         """Write one chunk, whole or not at all."""
-        _write_whole(folder, chunk, self.config.tables, "csv", _csv)
+        _write_whole(folder, chunk, self.config.tables, "csv", _csv, wide_files(chunk) if self.config.wide else ())

@@ -1,0 +1,26 @@
+"""The compiled sum of a traced period into means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit  # noqa: TID253 - imported with the study's first period
+
+from hostcap._arrays import FloatArray, IntArray
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _compiled(function: F) -> F:
+    return cast(F, njit(cache=True, nogil=True)(function))
+
+
+@_compiled
+def add_block(total: FloatArray, row: IntArray, column: IntArray, values: FloatArray, weight: float) -> None:
+    """``total[row, column] += weight * values``, for every row and column of ``values``."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            value = values[i, j]
+            if value != 0.0:
+                total[row[i], column[j]] += weight * value
