@@ -22,6 +22,8 @@ from hostcap_stock.injections import NegativeLoad
 from hostcap_stock.opendss.config import OpenDssConfig
 from hostcap_stock.opendss.source import OpenDssSource
 
+NO_PANDAPOWER = "pandapower is not installed: pip install 'hostcap[pandapower]'"
+
 
 def demo(folder: Path) -> dict[str, Any]:
     """Settings of the demo feeder."""
@@ -71,6 +73,44 @@ class TestBatchedOnAnEngine(SolverSuite):
             name="batched",
             wrong=[{"max_iterations": 0}],
             frozen=partial(frozen_demo, demo_folder),
+        )
+
+
+def frozen_pandapower(name: str) -> Any:
+    """A network that pandapower ships, as it is."""
+    from hostcap_stock.pandapower.config import PandapowerConfig
+    from hostcap_stock.pandapower.source import PandapowerSource
+
+    source = PandapowerSource(config=PandapowerConfig(function=name))
+    network = source.load("cigre")
+    return source.freeze(network, AsModelled().operating_point(network, FeederScope(feeder="cigre", year=2025)))
+
+
+class TestPandapowerNetwork(NetworkSuite):
+    @pytest.fixture
+    def case(self) -> Case:
+        pytest.importorskip("pandapower", reason=NO_PANDAPOWER)
+        return Case(
+            module="hostcap_stock.pandapower.plugin",
+            kind="network",
+            name="pandapower",
+            settings={"function": "create_cigre_network_lv"},
+            wrong=[{"function": 3}, {"options": 5}, {"emergency_factor": 0.0, "function": "x"}],
+        )
+
+
+class TestPandapowerSolver(SolverSuite):
+    steps = 5
+
+    @pytest.fixture
+    def case(self) -> Case:
+        pytest.importorskip("pandapower", reason=NO_PANDAPOWER)
+        return Case(
+            module="hostcap_stock.pandapower.plugin",
+            kind="solver",
+            name="pandapower",
+            wrong=[{"tolerance_pu": 0.0}, {"max_iterations": 0}],
+            frozen=partial(frozen_pandapower, "create_cigre_network_lv"),
         )
 
 

@@ -63,7 +63,7 @@ def note_network(
     """Dead nodes and who hangs on them, loads without kW, meshed groups, and what acts unseen."""
     dead = np.flatnonzero(~live)
     if dead.size:
-        listed = [node_names[n] for n in dead]
+        listed = [node_names[int(n)] for n in dead]
         findings.append(
             Finding(
                 severity=Severity.WARNING,

@@ -1,0 +1,1 @@
+"""The pandapower engine: network source and solver. The engine's state stays in this package."""

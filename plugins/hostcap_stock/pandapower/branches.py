@@ -1,0 +1,209 @@
+"""What joins the buses of a net: lines, transformers, switches and impedances, with their ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import field, frozen
+
+from hostcap._arrays import BoolArray, FloatArray, IntArray, bools, floats, ints
+from hostcap.errors import ModelError
+from hostcap.findings import some
+from hostcap.network import SQRT3
+from hostcap_stock.pandapower.columns import Columns, names_once
+from hostcap_stock.pandapower.reading import NetTables
+
+SIDES = {"line": ("from", "to"), "trafo": ("hv", "lv"), "trafo3w": ("hv", "mv", "lv")}
+_SWITCH_KINDS = {"line": "l", "trafo": "t", "trafo3w": "t3"}
+_CLOSED_GROUPS = "Dyn, YNyn, Yzn"
+GROUPS_OF_THREE_PHASE = frozenset({"dyn", "ynyn", "yzn"})
+"""Vector groups of transformers that ``runpp_3ph`` has a zero sequence for."""
+
+
+@frozen(kw_only=True, eq=False)
+class Branch:
+    """Lines or transformers of one table that are in service.
+
+    Attributes:
+        table: ``line``, ``trafo`` or ``trafo3w``.
+        position: Place in the table, all rows counted, shape (branch,).
+        name: Names, each once.
+        bus: Bus of each terminal, shape (branch, terminal).
+        closed: Whether no open switch is at the terminal, and its bus in service.
+        rated_a: Normal rating of each terminal, A; nan where the net states none.
+        switched: Whether a switch is at any terminal.
+    """
+
+    table: str
+    position: IntArray = field(converter=ints)
+    name: tuple[str, ...]
+    bus: IntArray = field(converter=ints)
+    closed: BoolArray = field(converter=bools)
+    rated_a: FloatArray = field(converter=floats)
+    switched: BoolArray = field(converter=bools)
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Buses that each closed branch joins; an open terminal joins nothing."""
+        for bus, closed in zip(self.bus, self.closed, strict=True):
+            shut = [int(b) for b, c in zip(bus, closed, strict=True) if c]
+            yield from ((shut[0], other) for other in shut[1:])
+
+
+@frozen(kw_only=True, eq=False)
+class Branches:
+    """Everything that joins buses.
+
+    Attributes:
+        kinds: Lines, then transformers of two and of three windings.
+        joins: Bus pairs of closed bus-bus switches and of impedances in service, shape (pair, 2).
+        made_names: Names that the net does not state.
+        off: Elements out of service, by table.
+        open_switches: Switches that are open.
+    """
+
+    kinds: tuple[Branch, ...]
+    joins: IntArray = field(converter=ints)
+    made_names: tuple[str, ...]
+    off: dict[str, int]
+    open_switches: tuple[str, ...]
+
+
+def read_branches(net: NetTables, buses: Columns, bus_on: BoolArray, nominal_kv: FloatArray) -> Branches:
+    """Read lines, transformers, switches and impedances.
+
+    Raises:
+        ModelError: Buses or elements that are not there, ratings that are no numbers.
+    """
+    tables = {name: Columns(net, name) for name in SIDES}
+    switches = _Switches(net, buses, tables)
+    line_names, made = names_once([tables["line"]])
+    transformer_names, more = names_once([tables["trafo"], tables["trafo3w"]])
+    two = len(tables["trafo"])
+    names = {"line": line_names, "trafo": transformer_names[:two], "trafo3w": transformer_names[two:]}
+    kinds, off = [], {}
+    for name, table in tables.items():
+        on = np.flatnonzero(table.bools("in_service"))
+        if on.size < len(table):
+            off[name] = len(table) - on.size
+        bus = np.stack([table.places(f"{side}_bus", buses) for side in SIDES[name]], axis=1)[on]
+        kinds.append(
+            Branch(
+                table=name,
+                position=on,
+                name=tuple(names[name][i] for i in on),
+                bus=bus,
+                closed=~switches.open_at(name)[on] & bus_on[bus],
+                rated_a=_ratings(table)[on],
+                switched=switches.any_at(name)[on],
+            )
+        )
+    impedance = Columns(net, "impedance")
+    used = impedance.bools("in_service")
+    ends = np.stack([impedance.places(f"{side}_bus", buses) for side in ("from", "to")], axis=1)[used]
+    joins = np.concatenate([switches.bus_pairs, ends])
+    return Branches(
+        kinds=tuple(kinds),
+        joins=joins[bus_on[joins].all(axis=1)],
+        made_names=(*made, *more),
+        off=off,
+        open_switches=switches.open,
+    )
+
+
+class _Switches:
+    """Where switches are, and which are open."""
+
+    def __init__(self, net: NetTables, buses: Columns, tables: dict[str, Columns]) -> None:
+        """Find the terminal of each switch."""
+        table = Columns(net, "switch")
+        closed, kind = table.bools("closed"), table.texts("et")
+        bus = table.places("bus", buses)
+        element = table.floats("element").astype(np.int64)
+        self._open = {name: np.zeros((len(t), len(SIDES[name])), dtype=bool) for name, t in tables.items()}
+        self._any = {name: np.zeros(len(t), dtype=bool) for name, t in tables.items()}
+        pairs: list[tuple[int, int]] = []
+        at = {int(i): place for place, i in enumerate(buses.index)}
+        of = {name: {int(i): place for place, i in enumerate(t.index)} for name, t in tables.items()}
+        for i, row in enumerate(table.index):
+            if kind[i] == "b":
+                if int(element[i]) not in at:
+                    raise ModelError(f"switch {row}: element is bus {element[i]}, and the net has no such bus")
+                if closed[i]:
+                    pairs.append((int(bus[i]), at[int(element[i])]))
+                continue
+            name = next((n for n, short in _SWITCH_KINDS.items() if short == kind[i]), None)
+            if name is None or int(element[i]) not in of[name]:
+                raise ModelError(f"switch {row}: et {kind[i]!r} with element {element[i]} is nothing in the net")
+            place = of[name][int(element[i])]
+            sides = [tables[name].places(f"{side}_bus", buses)[place] for side in SIDES[name]]
+            if int(bus[i]) not in sides:
+                raise ModelError(f"switch {row}: bus {buses.index[bus[i]]} is no terminal of {name} {element[i]}")
+            self._any[name][place] = True
+            if not closed[i]:
+                self._open[name][place, sides.index(int(bus[i]))] = True
+        self.bus_pairs = np.asarray(pairs, dtype=np.int32).reshape(-1, 2)
+        stated = table.texts("name")
+        self.open = tuple(
+            text or f"switch {i}" for text, i, c in zip(stated, table.index, closed, strict=True) if not c
+        )
+
+    def open_at(self, name: str) -> BoolArray:
+        """Open terminals of a table, shape (row, terminal)."""
+        return self._open[name]
+
+    def any_at(self, name: str) -> BoolArray:
+        """Rows with a switch at a terminal, shape (row,)."""
+        return self._any[name]
+
+
+def _ratings(table: Columns) -> FloatArray:
+    """Normal rating of each terminal, A, nan where there is none, shape (row, terminal)."""
+    if table.name == "line":
+        amps = table.floats("max_i_ka", missing=True) * 1000.0
+        amps = amps * table.floats("df", default=1.0) * table.floats("parallel", default=1.0)
+        return np.repeat(np.where(amps > 0, amps, np.nan)[:, None], 2, axis=1)
+    columns = []
+    for side in SIDES[table.name]:
+        part = "" if table.name == "trafo" else f"_{side}"
+        kva = table.floats(f"sn{part}_mva") * 1000.0
+        if table.name == "trafo":
+            kva = kva * table.floats("df", default=1.0) * table.floats("parallel", default=1.0)
+        amps = kva / (SQRT3 * table.floats(f"vn_{side}_kv"))
+        columns.append(np.where(amps > 0, amps, np.nan))
+    return np.stack(columns, axis=1)
+
+
+def refuse_what_has_no_form(net: NetTables, unbalanced: list[str]) -> None:
+    """Refuse by name what a power flow of pandapower would leave out in silence, or solve as something else.
+
+    Args:
+        net: The net.
+        unbalanced: Its unbalanced elements; with any of them the power flow is ``runpp_3ph``.
+
+    Raises:
+        ModelError: All of it.
+    """
+    wrong: list[str] = []
+    direct = (
+        *("dcline", "svc", "ssc", "tcsc", "vsc", "vsc_stacked", "vsc_bipolar", "line_dc", "load_dc", "source_dc"),
+        "xward",
+    )
+    # runpp_3ph reads loads and static generators alone, and has no zero sequence for the rest.
+    three_phase = ("gen", "motor", "ward", "impedance", "trafo3w") if unbalanced else ()
+    for name in (*direct, *three_phase):
+        table = Columns(net, name)
+        wrong += [f"{name} {i}" for i, on in zip(table.index, table.bools("in_service"), strict=True) if on]
+    table = Columns(net, "trafo")
+    for row, group, on in zip(table.index, table.texts("vector_group"), table.bools("in_service"), strict=True):
+        letters = group.rstrip("0123456789").lower()
+        if on and letters.startswith("i"):
+            wrong.append(f"trafo {row} (vector group {group}: one phase, as SWER and split-phase units)")
+        elif on and unbalanced and group.lower() not in GROUPS_OF_THREE_PHASE:
+            wrong.append(f"trafo {row} (vector group {group or 'not stated'}; runpp_3ph knows {_CLOSED_GROUPS})")
+    if wrong:
+        why = f"as {some(unbalanced)} need an unbalanced power flow" if unbalanced else "in a balanced power flow"
+        raise ModelError(
+            f"there is no form for {len(wrong)} elements {why}: {some(wrong, 5)}; take them out of the net, or "
+            "state the feeder for OpenDSS"
+        )

@@ -1,0 +1,84 @@
+"""Findings about a net: which power flow serves it, and what of it is off, made up or not read."""
+
+from __future__ import annotations
+
+from hostcap.findings import Finding, Severity, some
+from hostcap_stock.pandapower.branches import Branches
+from hostcap_stock.pandapower.elements import Elements
+from hostcap_stock.pandapower.reading import NetTables
+
+
+def note_net(
+    net: NetTables,
+    unbalanced: list[str],
+    elements: Elements,
+    branches: Branches,
+    made_names: list[str],
+    findings: list[Finding],
+) -> None:
+    """Add what a reader of the results should know about the net."""
+    kind = "unbalanced (runpp_3ph)" if unbalanced else "balanced (runpp)"
+    why = f"{len(unbalanced)} elements differ by phase" if unbalanced else "no element differs by phase"
+    findings.append(
+        Finding(
+            severity=Severity.INFO,
+            code="pandapower-power-flow",
+            element=some(unbalanced),
+            count=max(1, len(unbalanced)),
+            message=f"the power flow is {kind}: {why}",
+        )
+    )
+    off = {**branches.off, **{name: count for name, (count, _) in elements.off.items()}}
+    if off:
+        listed = ", ".join(f"{count} {name}" for name, count in off.items())
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="out-of-service",
+                element=some(sorted(off)),
+                count=sum(off.values()),
+                kw=sum(kw for _, kw in elements.off.values()),
+                message=f"out of service in the net, and left out: {listed}; kW are those of loads and generators",
+            )
+        )
+    if branches.open_switches:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="open-switches",
+                element=some(list(branches.open_switches)),
+                count=len(branches.open_switches),
+                message=f"{len(branches.open_switches)} switches are open and stay so",
+            )
+        )
+    if net.controllers:
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="controllers-not-run",
+                element=some(list(net.controllers)),
+                count=len(net.controllers),
+                message=f"{len(net.controllers)} controllers of the net are not run: taps and powers stay as the net "
+                "has them; run them in pandapower, and save the net as it is then",
+            )
+        )
+    if made_names:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="names-made",
+                element=some(made_names),
+                count=len(made_names),
+                message=f"{len(made_names)} elements have no name of their own; they are called by table and number",
+            )
+        )
+    if net.unread:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="parts-not-read",
+                element=some(list(net.unread)),
+                count=len(net.unread),
+                message=f"{len(net.unread)} parts of the net play no part in the power flow and were not read",
+            )
+        )
