@@ -1,7 +1,8 @@
 """Write the reference pages that come from the code: ``python docs/generate_reference.py [--check]``.
 
 ``tables.md`` comes from the schemas of the tables, ``plugins.md`` from the config classes of hostcap's own plugins,
-the pages of the hooks from their specifications, protocols and templates.
+the pages of the hooks from their specifications, protocols and templates, ``published-fields.md`` from
+``published_fields.py``.
 With ``--check`` nothing is written, and the exit code is 1 where a page is stale.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from generate_hooks import FOLDER, hook_pages
+from published_fields import FIELDS, VALUES, missing, sections
 
 from hostcap.config.describe import describe
 from hostcap.config.study import Scope
@@ -211,11 +213,54 @@ def plugins_page(registry: Registry) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+# Published fields
+
+
+def published_page(registry: Registry) -> str:
+    """Text of ``published-fields.md``.
+
+    Raises:
+        LookupError: The words name a key or a plugin that there is not.
+    """
+    lost = [*missing(FIELDS, registry), *missing(VALUES, registry)]
+    if lost:
+        raise LookupError("docs/published_fields.py names what no plugin has: " + "; ".join(lost))
+    lines = [
+        NOTE,
+        "",
+        "# Published fields, and how to say them here",
+        "",
+        "The hosting capacity service of Zepben publishes what its intrinsic (LV) and HV node headroom work packages"
+        " take (client `zepben.eas` 2.20.0). This page has a row for every field of the two, of `solve` and `model`,"
+        " which they share with other work packages, and of what they are made of.",
+        "",
+        "- *here*: the named key or table of a [study file](plugins.md) says it.",
+        "- *always so*: nothing needs to be said.",
+        "- *not yet*: it cannot be said; the words say why, and what to do instead.",
+        "",
+        "Units differ: hostcap has kW, kvar, kV and minutes where the published fields have W, var, V and hours. Times"
+        " are UTC, or have an offset; published ones are local. A key that a plugin does not know is refused, where the"
+        " published client drops it silently.",
+        "",
+    ]
+    for published, title, cells in sections(FIELDS):
+        lines += [f"## {title}", "", f"Type `{published}`.", "", *markdown_table(("field", "", "how"), cells), ""]
+    lines += ["## Values", ""]
+    for published, _, cells in sections(VALUES):
+        lines += [f"### {published}", "", *markdown_table(("value", "", "how"), cells), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     registry = Registry.from_entry_points()
     hooks = {REFERENCE / FOLDER / name: text for name, text in hook_pages(own_records(registry), NOTE).items()}
-    return {REFERENCE / "tables.md": tables_page(), REFERENCE / "plugins.md": plugins_page(registry), **hooks}
+    return {
+        REFERENCE / "tables.md": tables_page(),
+        REFERENCE / "plugins.md": plugins_page(registry),
+        REFERENCE / "published-fields.md": published_page(registry),
+        **hooks,
+    }
 
 
 def main() -> int:
