@@ -231,6 +231,22 @@ class Solver(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsSettled(FrozenNetwork, Protocol):
+    """A frozen network that can tell without its arrays whether they equal those of another start of its feeder."""
+
+    def settled(self) -> str | None:
+        """What controls decided: equal for two starts whose linear networks are equal but for base ports and start.
+
+        None where that cannot be told, such as with controls that open and close lines.
+        """
+        ...
+
+    def linear_like(self, other: LinearNetwork) -> LinearNetwork:
+        """The start as arrays, where those of a start that settled alike are at hand: reads what injects alone."""
+        ...
+
+
 @frozen(kw_only=True, eq=False)
 class FrozenArrays:
     """A frozen network whose engine was given back: what solvers need that bring their own arithmetic.
@@ -238,6 +254,7 @@ class FrozenArrays:
     Attributes:
         network, operating_point, start, findings: As in ``FrozenNetwork``.
         arrays: The start as arrays.
+        settled: As in ``TellsSettled``; None where that cannot be told.
     """
 
     network: Network
@@ -245,26 +262,33 @@ class FrozenArrays:
     start: Solution
     findings: tuple[Finding, ...]
     arrays: LinearNetwork
+    settled: str | None = None
     capabilities: frozenset[str] = frozenset({LINEARISE})
 
     @classmethod
-    def of(cls, frozen: FrozenNetwork, like: Sequence[LinearNetwork] = ()) -> FrozenArrays:
+    def of(cls, frozen: FrozenNetwork, like: Sequence[FrozenArrays] = ()) -> FrozenArrays:
         """Take the arrays of a frozen network, which may be closed then.
 
         Args:
             frozen: Offers ``linearise``.
-            like: Arrays of other starts; those of the first that has equal taps, and all else equal but what injects,
-                are shared.
+            like: Other starts of the feeder; the arrays of the first that has equal taps, and all else equal but what
+                injects, are shared.
         """
-        own = frozen.linear()
-        shared = (own.shared_with(other) for other in like)
-        arrays = next((found for found in shared if found is not own), own)
+        settled = frozen.settled() if isinstance(frozen, TellsSettled) else None
+        twins = [other.arrays for other in like if settled is not None and other.settled == settled]
+        if isinstance(frozen, TellsSettled) and twins:
+            arrays = frozen.linear_like(twins[0])
+        else:
+            own = frozen.linear()
+            shared = (own.shared_with(other.arrays) for other in like)
+            arrays = next((found for found in shared if found is not own), own)
         return cls(
             network=frozen.network,
             operating_point=frozen.operating_point,
             start=frozen.start,
             findings=frozen.findings,
             arrays=arrays,
+            settled=settled,
         )
 
     def engine(self) -> object:

@@ -14,7 +14,6 @@ from hostcap.errors import StoppedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction, Growth, UnitInjection, customer_growth
 from hostcap.limits import LimitSet
-from hostcap.linear import LinearNetwork
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
 from hostcap.plugins.kinds import (
@@ -230,14 +229,14 @@ class LvHeadroom:
     def _arrays(self, job: Job, points: Sequence[OperatingPoint], numbers: range) -> list[FrozenNetwork]:
         """Starts frozen one by one, their engines given back; those of equal taps share one linear network."""
         kept: list[FrozenNetwork] = []
-        like: list[LinearNetwork] = []
+        like: list[FrozenArrays] = []  # one of each setting of the taps
         for number in numbers:
             self._report(job, "freezing instants", number, len(points))
             with start_at(job, points, number, self.solver) as frozen:
-                arrays = FrozenArrays.of(frozen, like)
-            if all(arrays.arrays.y_siemens is not other.y_siemens for other in like):
-                like.append(arrays.arrays)
-            kept.append(arrays)
+                start = FrozenArrays.of(frozen, like)
+            if all(start.arrays.y_siemens is not other.arrays.y_siemens for other in like):
+                like.append(start)
+            kept.append(start)
         return kept
 
     @property

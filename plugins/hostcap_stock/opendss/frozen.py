@@ -16,7 +16,7 @@ from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Settling
 from hostcap.solution import Solution
 from hostcap_stock.opendss.engine import ControlLoopError, Engine
-from hostcap_stock.opendss.linearise import linearise
+from hostcap_stock.opendss.linearise import linearise, linearise_like, settled
 from hostcap_stock.opendss.model import CONTROL_CLASSES, GENERATING_CLASSES, solved_injection
 
 ENGINE_CAPABILITY, LINEARISE_CAPABILITY = "opendss-engine", "linearise"
@@ -107,6 +107,21 @@ class FrozenOpenDss:
         if self._linear is None:
             start_v = self.start.node_v[0]
             self._linear = linearise(self.engine(), self.network, slots=self._slots, start_v=start_v)
+        return self._linear
+
+    def settled(self) -> str | None:
+        """Taps and capacitor steps; None where the model has controls that may open lines."""
+        return settled(self.engine())
+
+    def linear_like(self, other: LinearNetwork) -> LinearNetwork:
+        """The start as arrays, those of a start that settled alike at hand.
+
+        Raises:
+            ModelError: An injector that has no linear form, by name.
+        """
+        if self._linear is None:
+            start_v = self.start.node_v[0]
+            self._linear = linearise_like(self.engine(), self.network, other, slots=self._slots, start_v=start_v)
         return self._linear
 
     def close(self) -> None:

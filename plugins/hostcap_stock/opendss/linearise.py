@@ -22,11 +22,14 @@ GROWTH_LOADS = "hostcap_growth_"
 WAY_OUT = 'set solver.plugin = "opendss"'
 _VARIABLE = 0
 _QUADRATIC_KVAR = 3
+_METERS = ("energymeter", "monitor", "sensor", "fmonitor")
 _WATCHING = (
     "energymeter monitor sensor fmonitor regcontrol capcontrol swtcontrol invcontrol expcontrol storagecontroller "
     "gendispatcher espvlcontrol upfccontrol esscontroller relay recloser fuse"
 )
 """Classes that measure or act while controls act; at the start they do neither."""
+_OPENING = tuple(name for name in _WATCHING.split() if name not in (*_METERS, "regcontrol", "capcontrol"))
+"""Those that may change more than taps and capacitor steps."""
 _UNDERSTOOD = frozenset([*JOINING_CLASSES, "load", "vsource", *_WATCHING.split()])
 
 
@@ -45,11 +48,7 @@ def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: Com
     Raises:
         ModelError: An injector that has no linear form here, by name.
     """
-    dss = engine.dss
-    node_of_slot = np.full(int(dss.Circuit.NumNodes()) + 1, -1, dtype=np.int32)
-    node_of_slot[slots] = np.arange(slots.size, dtype=np.int32)
-    if slots.size != int(dss.Circuit.NumNodes()):
-        raise ModelError("the model has nodes that the network lacks; load it again")
+    node_of_slot = _node_of_slot(engine, slots)
     _refuse_other_injectors(engine)
     loads = _Loads.read(engine, network, node_of_slot)
     admittance, own = _Stamps(), _Stamps()
@@ -72,6 +71,34 @@ def linearise(engine: Engine, network: Network, *, slots: IntArray, start_v: Com
         injecting=loads.injecting(network),
         injector_count=int(network.injectors.name.size),
     )
+
+
+def linearise_like(
+    engine: Engine, network: Network, like: LinearNetwork, *, slots: IntArray, start_v: ComplexArray
+) -> LinearNetwork:
+    """As ``linearise``, with the arrays of a start that settled alike: what injects is read, and nothing else.
+
+    Args:
+        engine: At the start; its voltages and loads stay as they are.
+        network: The feeder.
+        like: The arrays of another start of it.
+        slots: Slot of each node in the engine's voltage vector; slot 0 is ground.
+        start_v: Voltages of the start, V, shape (node,).
+
+    Raises:
+        ModelError: An injector that has no linear form here, by name.
+    """
+    loads = _Loads.read(engine, network, _node_of_slot(engine, slots))
+    return evolve(like, base=loads.ports(network), start_v=start_v)
+
+
+def _node_of_slot(engine: Engine, slots: IntArray) -> IntArray:
+    count = int(engine.dss.Circuit.NumNodes())
+    if slots.size != count:
+        raise ModelError("the model has nodes that the network lacks; load it again")
+    node = np.full(count + 1, -1, dtype=np.int32)
+    node[slots] = np.arange(slots.size, dtype=np.int32)
+    return node
 
 
 class _Stamps:
@@ -158,6 +185,27 @@ def _refuse_other_injectors(engine: Engine) -> None:
                 odd.append(str(name))
     if odd:
         raise ModelError(f"solver 'batched' has no form for {len(odd)} injecting elements: {some(odd)}; {WAY_OUT}")
+
+
+def settled(engine: Engine) -> str | None:
+    """Taps of every winding and steps of every capacitor; None where controls may have changed anything else."""
+    dss = engine.dss
+    known = {name.lower() for name in dss.Basic.Classes()}
+    for kind in known.intersection(_OPENING):
+        if dss.Circuit.SetActiveClass(kind) and dss.ActiveClass.NumElements() > 0:
+            return None
+    found: list[object] = []
+    more = dss.Transformers.First()
+    while more:
+        for winding in range(1, dss.Transformers.NumWindings() + 1):
+            dss.Transformers.Wdg(winding)
+            found.append(float(dss.Transformers.Tap()))
+        more = dss.Transformers.Next()
+    more = dss.Capacitors.First()
+    while more:
+        found.append(list(dss.Capacitors.States()))
+        more = dss.Capacitors.Next()
+    return repr(found)
 
 
 @frozen(kw_only=True)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from attrs import evolve, frozen
@@ -16,8 +17,8 @@ from hostcap._arrays import FloatArray
 from hostcap.errors import HostcapError
 from hostcap.limits import LimitSet, RowLabels
 from hostcap.network import Network
-from hostcap.operating_point import FeederScope
-from hostcap.power_flow import FrozenArrays, FrozenNetwork, JointSolver
+from hostcap.operating_point import FeederScope, OperatingPoint
+from hostcap.power_flow import FrozenArrays, FrozenNetwork, JointSolver, TellsSettled
 from hostcap.solution import Solution
 from hostcap_stock.batched.config import BatchedConfig
 from hostcap_stock.batched.shared import Shared
@@ -27,24 +28,35 @@ from hostcap_stock.opendss.config import OpenDssConfig
 from hostcap_stock.opendss.solver import OpenDssSolver
 from hostcap_stock.opendss.source import OpenDssSource
 
+
+def demo_settings(folder: Path) -> OpenDssConfig:
+    """The demo feeder's model, with a regulator on one of its transformers."""
+    return OpenDssConfig(
+        master=folder / "feeder" / "Master.dss",
+        frequency_hz=50.0,
+        voltage_bases_kv=(22.0, 0.4),
+        commands=("new regcontrol.r transformer=t1_long_line winding=2 vreg=116 band=1 ptratio=2",),
+    )
+
+
+def loaded(network: Network, kw: float) -> OperatingPoint:
+    """Every customer at some kW."""
+    state = FixedLoad(config=FixedLoadConfig(load_kw_per_customer=kw, load_kvar_per_customer=0.2 * kw))
+    return state.operating_point(network, FeederScope(feeder="feeder", year=2025))
+
+
 LOADS = (0.0, 0.3, 0.6, 1.2, 4.0)
 
 
 @pytest.fixture(scope="module")
 def starts(demo_folder: Path) -> Iterator[tuple[Network, list[FrozenNetwork]]]:
     """Starts of the demo feeder at rising load; the last moves its regulator."""
-    source = OpenDssSource(
-        config=OpenDssConfig(
-            master=demo_folder / "feeder" / "Master.dss", frequency_hz=50.0, voltage_bases_kv=(22.0, 0.4)
-        )
-    )
+    source = OpenDssSource(config=demo_settings(demo_folder))
     network = source.load("feeder")
     with ExitStack() as stack:
         opened: list[FrozenNetwork] = []
         for kw in LOADS:
-            state = FixedLoad(config=FixedLoadConfig(load_kw_per_customer=kw, load_kvar_per_customer=0.2 * kw))
-            point = state.operating_point(network, FeederScope(feeder="feeder", year=2025))
-            opened.append(stack.enter_context(source.freeze(network, point)))
+            opened.append(stack.enter_context(source.freeze(network, loaded(network, kw))))
         yield network, opened
 
 
@@ -93,7 +105,7 @@ class Drop:
 def shared_arrays(frozen: list[FrozenNetwork]) -> list[FrozenArrays]:
     kept: list[FrozenArrays] = []
     for start in frozen:
-        kept.append(FrozenArrays.of(start, [k.arrays for k in kept]))
+        kept.append(FrozenArrays.of(start, kept))
     return kept
 
 
@@ -157,9 +169,45 @@ def test_starts_of_equal_taps_hold_the_same_arrays_and_one_of_other_taps_its_own
         assert (other.arrays.y_siemens is first.arrays.y_siemens) == same
         assert other.arrays.base is not first.arrays.base
         assert not np.array_equal(other.arrays.start_v, first.arrays.start_v)
-    assert sum(other.arrays.y_siemens is first.arrays.y_siemens for other in others) >= 2
+    kinds = {id(start.arrays.y_siemens) for start in (first, *others)}
+    assert 1 < len(kinds) < len(LOADS), "some taps are equal and some are not"
     assert moved.shared_with(first.arrays) is moved
     assert first.arrays.shared_with(others[0].arrays) == first.arrays
+
+
+def test_a_start_that_settled_alike_has_the_arrays_that_it_would_have_read_itself(demo_folder: Path) -> None:
+    """Every start read in full, against the same read in the light of the first; the regulator moves on the way."""
+    source = OpenDssSource(config=demo_settings(demo_folder))
+    network = source.load("feeder")
+    first: FrozenArrays | None = None
+    seen = set()
+    for kw in (0.1, 0.3, 6.0, 9.0):
+        with source.freeze(network, loaded(network, kw)) as full, source.freeze(network, loaded(network, kw)) as other:
+            assert isinstance(other, TellsSettled)
+            assert full.settled() == other.settled()
+            first = first or FrozenArrays.of(full)
+            alike = full.settled() == first.settled
+            seen.add(alike)
+            assert (full.linear().shared_with(first.arrays) is not full.linear()) == alike
+            if alike:
+                assert other.linear_like(first.arrays) == full.linear()
+                assert FrozenArrays.of(source.freeze(network, loaded(network, kw)), [first]).arrays == full.linear()
+    assert seen == {True, False}, "taps both stay and move"
+
+
+def test_a_model_whose_controls_open_lines_does_not_tell_what_settled(tmp_path: Path, demo_folder: Path) -> None:
+    for path in (demo_folder / "feeder").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    source = OpenDssSource(config=attrs.evolve(demo_settings(demo_folder), master=tmp_path / "Master.dss"))
+    network = source.load("feeder")
+    line = network.equipment.name[network.equipment.kind == "Line"][0]
+    commands = (f"new swtcontrol.s switchedobj=line.{line} switchedterm=1 action=close",)
+    source = OpenDssSource(config=attrs.evolve(source.config, commands=commands))
+    with source.freeze(network, loaded(network, 0.3)) as frozen:
+        assert frozen.settled() is None
+        kept = FrozenArrays.of(frozen)
+    with source.freeze(network, loaded(network, 0.6)) as frozen:
+        assert FrozenArrays.of(frozen, [kept]).arrays.y_siemens is kept.arrays.y_siemens, "content is compared then"
 
 
 def test_the_order_of_elimination_is_found_once(
@@ -173,18 +221,15 @@ def test_the_order_of_elimination_is_found_once(
         real = getattr(room, name)
         monkeypatch.setattr(room, name, lambda *a, _real=real, _name=name: calls.append(_name) or _real(*a))
     growth, limits = uniform(network, "export"), all_limits(network)
-    loaded = shared_arrays(frozen)[1:4]  # a load of nothing has no port, and so another pattern
-    BatchedSolver().joint_plan([(k, growth) for k in loaded], limits)
+    alike = shared_arrays(frozen)[1:3]  # a load of nothing has no port, and so another pattern
+    assert alike[0].arrays.y_siemens is alike[1].arrays.y_siemens
+    BatchedSolver().joint_plan([(k, growth) for k in alike], limits)
     assert calls == ["order_nodes", "watched_forms"]
     assert Shared() is not Shared()
 
 
 def test_what_is_kept_of_a_closed_network_serves_a_plan_and_gives_no_engine(demo_folder: Path) -> None:
-    source = OpenDssSource(
-        config=OpenDssConfig(
-            master=demo_folder / "feeder" / "Master.dss", frequency_hz=50.0, voltage_bases_kv=(22.0, 0.4)
-        )
-    )
+    source = OpenDssSource(config=demo_settings(demo_folder))
     network = source.load("feeder")
     point = FixedLoad().operating_point(network, FeederScope(feeder="feeder", year=2025))
     with source.freeze(network, point) as frozen:
