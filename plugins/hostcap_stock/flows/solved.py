@@ -17,7 +17,7 @@ from hostcap.errors import FlowsError
 from hostcap.findings import Finding, Severity, some
 from hostcap.flows import FlowNetwork, FlowPeriod
 from hostcap.linear import Ports
-from hostcap.network import PHASE_LETTERS, Network, _ByContent
+from hostcap.network import BALANCED, PHASE_LETTERS, Network, _ByContent
 from hostcap.operating_point import OperatingPoint
 
 KILO = 1000.0
@@ -116,7 +116,9 @@ def joined_users(first: Users, second: Users) -> Users:
     )
 
 
-def summed(state: SolvedState, when: OperatingPoint, minutes: float, *, label: str = "") -> FlowPeriod:
+def summed(
+    state: SolvedState, when: OperatingPoint, minutes: float, *, label: str = "", group: int | None = None
+) -> FlowPeriod:
     """Flows of the whole network, phases summed.
 
     A line or a transformer of two buses is a branch; one of three or more is a star, a leg from each bus to a bus of
@@ -124,24 +126,38 @@ def summed(state: SolvedState, when: OperatingPoint, minutes: float, *, label: s
     without load, is a user of its own at the lesser end. What buses supply or take beyond their injectors is the
     source's, or a user of its own with a finding.
 
+    Args:
+        state: The solved state.
+        when: Its operating point.
+        minutes: Length of the period.
+        label: Label of the period.
+        group: A capacity group, 1..G, for that group and its transformers alone; the network above it is the source.
+
     Raises:
         FlowsError: A branch gives more than it takes.
     """
-    network = state.network
+    network, users = state.network, state.users
+    conductors, buses = network.conductors, network.buses
+    bus_of = network.nodes.bus
+    chosen = conductors.node >= 0
+    listed = np.arange(buses.name.size, dtype=np.int32)
+    sources = np.unique(bus_of[state.source])
+    if group is not None:
+        chosen &= network.equipment.group[conductors.equipment] == group
+        kept = buses.group[bus_of[users.node]] == group
+        users = Users(name=users.name, kw=users.kw[kept], of=users.of[kept], node=users.node[kept])
+        listed = np.union1d(bus_of[conductors.node[chosen]], bus_of[users.node]).astype(np.int32)
+        sources = listed[buses.group[listed] != group]
+    place = np.zeros(buses.name.size, dtype=np.int32)
+    place[listed] = np.arange(listed.size, dtype=np.int32)
     no_reference = np.full(network.nodes.bus.size, -1, dtype=np.int32)
-    ends = _Ends.of(state, network.nodes.bus, network.conductors.node >= 0, no_reference)
-    parts = _Parts(bus=network.buses.name.tolist())
-    parts.add_equipment(ends, _equipment_names(network))
-    parts.add_users(state.users, network.nodes.bus[state.users.node])
-    sources = np.unique(network.nodes.bus[state.source])
-    parts.add_rest(sources, "source")
-    return parts.period(
-        when,
-        minutes,
-        label,
-        stations=network.groups.id.tolist(),
-        bus_station=network.buses.group - 1,
-    )
+    ends = _Ends.of(state, place[bus_of], chosen, no_reference)
+    parts = _Parts(bus=buses.name[listed].tolist())
+    names_of = equipment_names(network)
+    parts.add_equipment(ends, [names_of[equipment] for equipment, _ in ends.things])
+    parts.add_users(users, place[bus_of[users.node]])
+    parts.add_rest(place[sources], "source")
+    return parts.period(when, minutes, label, stations=network.groups.id.tolist(), bus_station=buses.group[listed] - 1)
 
 
 def of_phases(state: SolvedState, group: int, when: OperatingPoint, minutes: float, *, label: str = "") -> FlowPeriod:
@@ -198,7 +214,8 @@ def _refuse_windings(network: Network, inside: BoolArray, group: str) -> None:
         )
 
 
-def _equipment_names(network: Network) -> list[str]:
+def equipment_names(network: Network) -> list[str]:
+    """Names of branches; lines and transformers that share one have their kind in front."""
     listed = network.equipment.name.tolist()
     twice = {name for name in listed if listed.count(name) > 1} if len(set(listed)) < len(listed) else set()
     kinds = network.equipment.kind.tolist()
@@ -244,8 +261,9 @@ class _Ends:
         which = np.flatnonzero(chosen)
         node = conductors.node[which]
         power = _measured(state.node_v, node, reference) * np.conj(state.conductor_a[which])
+        phases_of = np.where(state.network.nodes.number[node] == BALANCED, 3.0, 1.0)
         # Dead nodes of some engines have no voltage at all.
-        kw = np.nan_to_num(power.real) / KILO
+        kw = np.nan_to_num(power.real) * phases_of / KILO
         equipment = conductors.equipment[which]
         phases = conductors.phase[which].tolist() if by_phase else [""] * which.size
         numbers: dict[tuple[int, str], int] = {}

@@ -43,6 +43,9 @@ class LvHeadroomConfig:
         validator=between(1, 10_000),
         metadata=about("Most stops kept of a feeder and direction, groups in model order; the rest is counted"),
     )
+    binding_usage: bool = field(
+        default=True, metadata=about("Say who is behind each limit that binds, in the table binding_usage")
+    )
 
 
 LocationKind = Literal["dtx-hv-terminal", "switch-upstream-terminal", "line-tee"]

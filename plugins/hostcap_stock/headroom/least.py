@@ -13,6 +13,11 @@ from hostcap.power_flow import Plan
 from hostcap_stock.headroom.answer import Answer, solve_answer
 from hostcap_stock.headroom.preparing import IDLE, Searched
 from hostcap_stock.headroom.snapshots import FullState, SnapshotRequest
+from hostcap_stock.headroom.tables import binding_sets
+from hostcap_stock.headroom.usage import Explain, Usage
+
+Item = tuple[Searched, Plan, Explain | None]
+"""A search, its plan, and what explains its binding limits."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -23,11 +28,13 @@ class Answered:
         searched: The search.
         answer: Its deciding states, solved again.
         chosen: Groups that it answers for, shape (group,).
+        usage: Who is behind the limits that bind, where that is asked for.
     """
 
     searched: Searched
     answer: Answer
     chosen: BoolArray
+    usage: tuple[Usage, ...] = ()
 
 
 class Least:
@@ -59,15 +66,15 @@ class Least:
         self._kw: FloatArray = np.full(size, np.inf)
         self._idle: BoolArray = np.ones(size, dtype=bool)
         self._of_group: IntArray = np.full(size, -1, dtype=np.int32)
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, tuple[Answer, tuple[Usage, ...]]] = {}
 
-    def add(self, searches: Sequence[tuple[Searched, Plan]]) -> None:
+    def add(self, searches: Sequence[Item]) -> None:
         """Take searches, in the order of their instants, and solve the deciding states of those that hold a least.
 
         Args:
-            searches: Each with its plan, still open.
+            searches: Each with its plan, still open, and what explains its binding limits.
         """
-        for searched, _ in searches:
+        for searched, *_ in searches:
             place = len(self.searches)
             self.searches.append(searched)
             kw = searched.headroom_kw(self._network, self._step_kw)
@@ -78,19 +85,29 @@ class Least:
         self._answers = {place: answer for place, answer in self._answers.items() if place in held}
         self.states = {place: states for place, states in self.states.items() if place in held}
         first = len(self.searches) - len(searches)
-        for place, (searched, plan) in enumerate(searches, start=first):
+        for place, (searched, plan, explain) in enumerate(searches, start=first):
             if place in held:
                 chosen = self._of_group == place
-                self._answers[place] = solve_answer(plan, searched.result, searched.prepared.limits.labels, chosen)
+                answer = solve_answer(plan, searched.result, searched.prepared.limits.labels, chosen)
+                self._answers[place] = answer, self._usage(searched, answer, chosen, explain)
                 if self.snapshots is not None:
                     self.states[place] = self.snapshots.solve(plan, searched.result, chosen)
+
+    def _usage(
+        self, searched: Searched, answer: Answer, chosen: BoolArray, explain: Explain | None
+    ) -> tuple[Usage, ...]:
+        if explain is None:
+            return ()
+        sets = binding_sets(self._network, searched.result, answer, chosen).rows
+        place = {str(name): number for number, name in enumerate(self._network.groups.id, start=1)}
+        return explain(searched.result, answer, [(key, place.get(key, 0), *broken) for key, broken in sets.items()])
 
     @property
     def answered(self) -> list[Answered]:
         """The searches that answer, in the order of their instants."""
         return [
-            Answered(searched=self.searches[place], answer=self._answers[place], chosen=self._of_group == place)
-            for place in sorted(self._answers)
+            Answered(searched=self.searches[place], answer=answer, chosen=self._of_group == place, usage=usage)
+            for place, (answer, usage) in sorted(self._answers.items())
         ]
 
     @property

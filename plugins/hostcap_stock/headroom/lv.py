@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from hostcap.errors import StoppedError
+from hostcap.errors import ModelError, StoppedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction, Growth, UnitInjection, customer_growth
 from hostcap.limits import LimitSet
@@ -34,7 +34,7 @@ from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.findings import answer_findings, start_findings
 from hostcap_stock.headroom.joining import joined_findings, joined_tables, profile_table, search_words
 from hostcap_stock.headroom.labels import Labels
-from hostcap_stock.headroom.least import Least
+from hostcap_stock.headroom.least import Item, Least
 from hostcap_stock.headroom.preparing import (
     Prepared,
     Searched,
@@ -46,6 +46,8 @@ from hostcap_stock.headroom.preparing import (
 from hostcap_stock.headroom.run_summary import Stopwatch, run_summary
 from hostcap_stock.headroom.snapshots import SnapshotRequest, snapshot_tables
 from hostcap_stock.headroom.tables import network_tables
+from hostcap_stock.headroom.usage import Explain, UsageOfStart
+from hostcap_stock.headroom.usage_table import unexplained, usage_table
 
 INSTANTS_AT_ONCE = 64
 """Most instants whose starts are held at once, which bounds memory; answers do not depend on it."""
@@ -160,7 +162,7 @@ class LvHeadroom:
 
     def _blocks(
         self, job: Job, points: Sequence[OperatingPoint], limits: LimitSet, clock: Stopwatch
-    ) -> Iterator[list[tuple[Searched, Plan]]]:
+    ) -> Iterator[list[Item]]:
         """Searches of one direction, instants rising, with their plans, which are closed when more is asked for.
 
         A solver that needs no engine takes many instants in one batch; others one after the other.
@@ -179,16 +181,18 @@ class LvHeadroom:
 
     def _single_blocks(
         self, job: Job, number: int, frozen: FrozenNetwork, limits: LimitSet, clock: Stopwatch
-    ) -> Iterator[list[tuple[Searched, Plan]]]:
+    ) -> Iterator[list[Item]]:
         prepared = self.prepare(frozen, limits)
         for direction in self.injection.directions:
             unit = self._unit(frozen, direction)
-            plan = self.solver.plan(frozen, self._growth(frozen, prepared, unit), limits)
+            growth = self._growth(frozen, prepared, unit)
+            plan = self.solver.plan(frozen, growth, limits)
             clock.lap("plan")
             try:
                 result = self._search(job, plan, prepared)
                 clock.lap("search")
-                yield [(_searched(number, direction, frozen, prepared, unit, result), plan)]
+                searched = _searched(number, direction, frozen, prepared, unit, result)
+                yield [(searched, plan, self._explain(frozen, growth, limits))]
             finally:
                 plan.close()
 
@@ -199,7 +203,7 @@ class LvHeadroom:
         starts: Sequence[tuple[int, FrozenNetwork]],
         limits: LimitSet,
         clock: Stopwatch,
-    ) -> Iterator[list[tuple[Searched, Plan]]]:
+    ) -> Iterator[list[Item]]:
         prepared = [self.prepare(frozen, limits) for _, frozen in starts]
         for direction in self.injection.directions:
             units = [self._unit(frozen, direction) for _, frozen in starts]
@@ -218,13 +222,27 @@ class LvHeadroom:
                 results = joint_lock_out_search(plan, walks, widest=self._widest, report=report)
                 clock.lap("search")
                 yield [
-                    (_searched(number, direction, frozen, p, unit, result), plan.of(place))
-                    for place, ((number, frozen), p, unit, result) in enumerate(
-                        zip(starts, prepared, units, results, strict=True)
+                    (
+                        _searched(number, direction, frozen, p, unit, result),
+                        plan.of(place),
+                        self._explain(frozen, growth, limits),
+                    )
+                    for place, ((number, _), (frozen, growth), p, unit, result) in enumerate(
+                        zip(starts, grown, prepared, units, results, strict=True)
                     )
                 ]
             finally:
                 plan.close()
+
+    def _explain(self, frozen: FrozenNetwork, growth: Growth, limits: LimitSet) -> Explain | None:
+        """What explains binding limits, where that is asked for and the network says how loads answer to voltage."""
+        if not self.config.binding_usage or LINEARISE not in frozen.capabilities:
+            return None
+        try:
+            linear = frozen.linear()
+        except ModelError:
+            return None
+        return UsageOfStart(frozen.network, linear, growth, limits, frozen.operating_point).of
 
     def _arrays(self, job: Job, points: Sequence[OperatingPoint], numbers: range) -> list[FrozenNetwork]:
         """Starts frozen one by one, their engines given back; those of equal taps share one linear network."""
@@ -285,6 +303,8 @@ class LvHeadroom:
         tables = joined_tables(job.network, leasts, labels_of)
         if isinstance(self.initial_state, SeveralInstants):
             tables = (*tables, profile_table(job.network, leasts, labels_of))
+        if self.config.binding_usage:
+            tables = (*tables, usage_table(job.network, leasts, labels_of))
         kept, left_out = snapshot_tables(job.network, leasts, labels_of)
         findings = findings_table(
             [*job.network.findings, *self._findings(job.network, leasts), *left_out],
@@ -312,7 +332,10 @@ class LvHeadroom:
             (search_words(answered.searched, directions=len(leasts), instants=instants), finding)
             for least in leasts
             for answered in least.answered
-            for finding in answer_findings(network, answered)
+            for finding in (
+                *answer_findings(network, answered),
+                *(unexplained(network, answered) if self.config.binding_usage else ()),
+            )
         ]
         return [*joined_findings(starts), *joined_findings(answers)]
 

@@ -12,6 +12,7 @@ from hostcap_stock.headroom.debug_schemas import DEBUG_CONDUCTORS, DEBUG_NODES, 
 from hostcap_stock.headroom.feeder_tables import FEEDER_BRANCHES, FEEDER_BUSES, NODE_VOLTAGES
 from hostcap_stock.headroom.schemas import (
     BINDING_CONSTRAINTS,
+    BINDING_USAGE,
     CONSTRAINT_VIOLATIONS,
     CUSTOMER_ALLOCATIONS,
     HEADROOM_PROFILE,
@@ -33,8 +34,9 @@ def _lv(config: LvHeadroomConfig, parts: Mapping[str, Any]) -> Study:
 
 def _summarise(results: Results) -> Sequence[Table]:
     from hostcap_stock.headroom.summary import by_transformer
+    from hostcap_stock.headroom.usage_summary import by_limit
 
-    return by_transformer(results)
+    return [*by_transformer(results), *by_limit(results)]
 
 
 def _hv(config: HvNodeHeadroomConfig, parts: Mapping[str, Any]) -> Study:
@@ -68,6 +70,7 @@ LV_HEADROOM = StudyPlugin(
         CUSTOMER_ALLOCATIONS,
         CONSTRAINT_VIOLATIONS,
         BINDING_CONSTRAINTS,
+        BINDING_USAGE,
         HEADROOM_PROFILE,
         DEBUG_SNAPSHOTS,
         DEBUG_NODES,

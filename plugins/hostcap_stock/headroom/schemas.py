@@ -112,6 +112,34 @@ BINDING_CONSTRAINTS = TableSchema(
     ),
 )
 
+BINDING_USAGE = TableSchema(
+    name="binding_usage",
+    meaning="Who is behind a limit that binds: whose power flows there, or who moved the voltage there.",
+    order="as in constraint_violations; supplies, then takes; the largest first",
+    columns=(
+        *RUN,
+        Column("binding_id", "text", "Set", key=True),
+        Column("violation_id", "text", "Violation that binds", key=True),
+        Column("headroom_direction", "text", "export or import", key=True),
+        Column("conducting_equipment_mrid", "text", "Bus, line or transformer"),
+        Column("conducting_equipment_type", "text", "Bus, Line or Transformer"),
+        Column("terminal_sequence_number", "integer", "Terminal or winding; 0 for a bus"),
+        Column("phase", "text", "Phase of the limit"),
+        Column("metric", "text", "voltage-high, voltage-low, thermal, or a plugin's own"),
+        Column("method", "text", "traced-phase, traced (phases summed) or sensitivity; see the explanation"),
+        Column(
+            "side", "text", "supplies or takes what flows through a conductor; moves a voltage from the start", key=True
+        ),
+        Column("user_kind", "text", "customer, group (all of another group), element, or network", key=True),
+        Column("user_id", "text", "Customer, group, load or generating element, source or other", key=True),
+        Column("part", "text", "growth, or existing load and generation", key=True),
+        Column("kw", "number", "Traced: kW of the flow in the breaking state; else empty", unit="kW"),
+        Column("change", "number", "Sensitivity: part of the change since the start, in unit; else empty"),
+        Column("unit", "text", "kW, or the unit of the limit"),
+        Column("share", "number", "Of what all of the side add up to; a voltage may be held back: then below 0"),
+    ),
+)
+
 HEADROOM_PROFILE = TableSchema(
     name="headroom_profile",
     meaning="Headroom of one capacity group at one instant; only of an initial state that stands for several instants.",

@@ -29,7 +29,7 @@ HV_SET = "hv-stop"
 
 
 @frozen(kw_only=True, eq=False)
-class _BindingSets:
+class BindingSets:
     """Which broken limits stopped which groups.
 
     Attributes:
@@ -41,7 +41,8 @@ class _BindingSets:
     rows: dict[str, tuple[int, Violations]] = field(factory=dict)
 
 
-def _binding_sets(network: Network, result: SearchResult, answer: Answer, chosen: BoolArray) -> _BindingSets:
+def binding_sets(network: Network, result: SearchResult, answer: Answer, chosen: BoolArray) -> BindingSets:
+    """Which broken limits stopped which of the chosen groups."""
     of_group: list[str | None] = [None] * len(network.groups)
     rows: dict[str, tuple[int, Violations]] = {}
     for step, state in answer.breaking.items():
@@ -56,7 +57,7 @@ def _binding_sets(network: Network, result: SearchResult, answer: Answer, chosen
             of_group[group] = HV_SET
         if stopped:
             rows[HV_SET] = (step, state.violations.select(state.violations.group == 0))
-    return _BindingSets(of_group=of_group, rows=rows)
+    return BindingSets(of_group=of_group, rows=rows)
 
 
 def headroom_tables(
@@ -69,7 +70,7 @@ def headroom_tables(
 ) -> tuple[Table, ...]:
     """All tables of one search but the findings, in their published order, of the chosen groups alone."""
     prepared, result = searched.prepared, searched.result
-    sets = _binding_sets(network, result, answer, chosen)
+    sets = binding_sets(network, result, answer, chosen)
     violations = _violations(labels, prepared.limits, sets, answer)
     return (
         _groups(labels, network, searched, sets, np.flatnonzero(chosen).astype(np.int32)),
@@ -99,7 +100,7 @@ def _by_group(network: Network, values: FloatArray | BoolArray) -> FloatArray:
     return sums(network.customers.group - 1, values, len(network.groups))
 
 
-def _groups(labels: Labels, network: Network, searched: Searched, sets: _BindingSets, chosen: IntArray) -> Table:
+def _groups(labels: Labels, network: Network, searched: Searched, sets: BindingSets, chosen: IntArray) -> Table:
     size, result, weights = chosen.size, searched.result, searched.prepared.weights
     load_kw, generation_kw = searched.prepared.operating_point.group_kw(network)
     statuses = [STATUSES[s] for s in result.status[chosen]]
@@ -223,7 +224,7 @@ def customer_volts(network: Network, states: Mapping[int, SolvedState]) -> Float
     return volts
 
 
-def _violations(labels: Labels, limits: LimitSet, sets: _BindingSets, answer: Answer) -> Table:
+def _violations(labels: Labels, limits: LimitSet, sets: BindingSets, answer: Answer) -> Table:
     broken = [BrokenSet(step=step, key=key, violations=rows) for key, (step, rows) in sets.rows.items()]
     broken += [BrokenSet(step=step, key=None, violations=rows) for step, rows in answer.hv_recorded.items()]
     return violations_table(labels, limits, broken)

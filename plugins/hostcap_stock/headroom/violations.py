@@ -30,6 +30,13 @@ class BrokenSet:
     violations: Violations
 
 
+def violation_id(labels: Labels, limits: LimitSet, key: str | None, step: int, row: int, metric: str) -> str:
+    """Id of one row of ``constraint_violations``."""
+    label = limits.labels
+    place = (label.equipment_type[row], label.equipment[row], label.terminal[row], label.phase[row])
+    return labels.id_of("violation", key, step, *place, metric)
+
+
 def violations_table(labels: Labels, limits: LimitSet, sets: Sequence[BrokenSet]) -> Table:
     """``constraint_violations`` of one search: sets by step, those of one step in the order given."""
     ordered = sorted(sets, key=lambda broken: broken.step)
@@ -52,10 +59,7 @@ def violations_table(labels: Labels, limits: LimitSet, sets: Sequence[BrokenSet]
         CONSTRAINT_VIOLATIONS,
         {
             "violation_id": [
-                labels.id_of(
-                    "violation", k, i, label.equipment_type[r], label.equipment[r], label.terminal[r], label.phase[r], m
-                )
-                for k, i, r, m in zip(key, iteration, row, metric, strict=True)
+                violation_id(labels, limits, k, i, r, m) for k, i, r, m in zip(key, iteration, row, metric, strict=True)
             ],
             "binding_id": [None if k is None else binding[k] for k in key],
             **labels.run_columns(total),
