@@ -1,4 +1,4 @@
-"""Write the OpenDSS files of the demo feeder: `python -m hostcap_stock.demo.make_feeder [folder]`.
+"""Write the OpenDSS files and the readings of the demo feeder: `python -m hostcap_stock.demo.make_feeder [folder]`.
 
 A synthetic 22 kV feeder, 50 Hz, whose transformers each stop growing for a reason of their own;
 `docs/explanation/demo-feeder.md` has the reasons and the sums by hand. All numbers are chosen, none
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+
+from hostcap_stock.demo import make_readings
 
 LINE_CODES = """\
 ! Every code states its normal and its emergency amps. The shared neutral of low-voltage lines is in
@@ -360,6 +362,15 @@ def files() -> dict[str, str]:
     return {"Master.dss": MASTER, "LineCodes.dss": LINE_CODES, **texts}
 
 
+def homes() -> list[tuple[str, int, float]]:
+    """Name, number of nodes and kW of PV of each customer, for whom readings are made."""
+    return [
+        (c.name, len(c.nodes), PV_KW[len(c.nodes)] if c.has_pv else 0.0)
+        for street in STREETS
+        for c in customers(street)
+    ]
+
+
 def main() -> None:
     """Write the files into the folder of the command line, by default `feeder` here."""
     parser = argparse.ArgumentParser(description="Write the OpenDSS files of the demo feeder.")
@@ -368,7 +379,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files().items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    print(f"{len(files())} files in {folder}")
+    tables = make_readings.write(homes(), folder)
+    print(f"{len(files()) + len(tables)} files in {folder}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ from hostcap.profiles import PowerProfiles, Window, as_datetime
 MOST_CELLS = 10_000_000
 """Most readings (instants x injectors) of one piece: 80 MB an array."""
 
+_SHORT = timedelta(minutes=5)
+"""What an interval is taken for until the first piece says."""
+
 
 @frozen(kw_only=True)
 class FollowingConfig:
@@ -80,16 +83,15 @@ def point_of(config: FollowingConfig, network: Network, profiles: Profiles, inst
 
 
 def pieces(network: Network, profiles: Profiles, window: Window) -> Iterator[PowerProfiles]:
-    """A window in parts that fit the memory, in order; the first is a day, which says how long an interval is."""
+    """A window in parts of whole days that fit the memory, in order; the first says how long an interval is."""
     day = timedelta(days=1)
-    start, span = window.start, day
+    instants = max(1, MOST_CELLS // max(network.injectors.name.size, 1))
+    start, interval = window.start, _SHORT
     while start < window.end:
-        end = min(start + span, window.end)
+        end = min(start + max(day, instants * interval // day * day), window.end)
         found = profiles.customers(network, Window(start=start, end=end))
         yield found
-        start = end
-        instants = max(1, MOST_CELLS // max(network.injectors.name.size, 1))
-        span = max(day, instants * timedelta(minutes=found.interval_minutes) // day * day)
+        start, interval = end, timedelta(minutes=found.interval_minutes)
 
 
 def net_import_kw(found: PowerProfiles) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -116,7 +116,7 @@ class Peak:
             )
         kw_there, found, place = best
         point = point_at(self.config, found, place)
-        return attrs.evolve(point, findings=(*noted, self._what(kw_there, point.instant)))
+        return attrs.evolve(point, findings=(*noted, self._what(round(kw_there, 6), point.instant)))
 
     def _what(self, kw: float, instant: datetime) -> Finding:
         window = self.config.window
