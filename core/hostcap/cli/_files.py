@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +35,27 @@ def write_text(path: Path, text: str, *, replace: bool) -> None:
     finally:
         with suppress(OSError, ValueError):
             beside.unlink(missing_ok=True)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, all of them or none; those that are there are replaced.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    beside = {folder / name: folder / f".{name}.{os.getpid()}.part" for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, part in beside.items():
+            part.write_bytes(files[path.name])
+        for path, part in beside.items():
+            part.replace(path)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        for part in beside.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path) -> None:

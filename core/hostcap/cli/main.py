@@ -18,6 +18,7 @@ from hostcap.cli._show import (
 )
 from hostcap.cli.bench import bench
 from hostcap.cli.new_study import new_study
+from hostcap.cli.plot import plot
 from hostcap.cli.plugins import plugins
 from hostcap.cli.schema import schema
 from hostcap.cli.trace import options as trace_options
@@ -42,6 +43,7 @@ main.add_command(plugins)
 main.add_command(schema)
 main.add_command(new_study)
 main.add_command(bench)
+main.add_command(plot)
 
 
 def _overrides(command: click.decorators.FC) -> click.decorators.FC:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hostcap.operating_point import FeederScope, OperatingPoint
     from hostcap.power_flow import FrozenNetwork, Settling, Solver  # noqa: F401 - named in a string below
     from hostcap.profiles import PowerProfiles, Series, Window
+    from hostcap.report import Report
     from hostcap.tables import Chunk, Results, Table, TableSchema
     from hostcap.tracing import Trace
 
@@ -504,6 +505,8 @@ class StudyPlugin(PluginRecord[ConfigT]):
         make: Builds the study from its config and its parts: objects by table name, ``constraints`` a tuple.
         tables: Schemas of every table that it may make, for writers that keep a chosen few; ``findings`` is always one.
         summarise: Tables of a run as a person wants to read them after it; None prints nothing.
+        report: What there is to see of a run, for ``hostcap plot``; it leaves out what the run's tables do not hold.
+            None has no pictures.
     """
 
     kind: ClassVar[str] = "studies"
@@ -512,6 +515,7 @@ class StudyPlugin(PluginRecord[ConfigT]):
     make: Callable[[ConfigT, Mapping[str, Any]], Study]
     tables: tuple[TableSchema, ...] = ()
     summarise: Callable[[Results], Sequence[Table]] | None = None
+    report: Callable[[Results], Report] | None = None
 
 
 KINDS: tuple[type[PluginRecord[Any]], ...] = (

@@ -23,6 +23,7 @@ from hostcap_stock.headroom.schemas import (
 
 if TYPE_CHECKING:
     from hostcap.plugins.kinds import Study
+    from hostcap.report import Report
     from hostcap.tables import Results, Table
 
 
@@ -49,6 +50,12 @@ def _summarise_locations(results: Results) -> Sequence[Table]:
     from hostcap_stock.headroom.summary import by_location
 
     return by_location(results)
+
+
+def _report(results: Results) -> Report:
+    from hostcap_stock.headroom.report import headroom_report
+
+    return headroom_report(results)
 
 
 LV_HEADROOM = StudyPlugin(
@@ -80,6 +87,7 @@ LV_HEADROOM = StudyPlugin(
         FEEDER_BRANCHES,
     ),
     summarise=_summarise,
+    report=_report,
 )
 
 HV_NODE_HEADROOM_STUDY = StudyPlugin(
@@ -97,6 +105,7 @@ HV_NODE_HEADROOM_STUDY = StudyPlugin(
     make=_hv,
     tables=(HV_NODE_HEADROOM, CONSTRAINT_VIOLATIONS, BINDING_CONSTRAINTS, HV_NODE_HEADROOM_PROFILE),
     summarise=_summarise_locations,
+    report=_report,
 )
 
 

@@ -1,0 +1,380 @@
+"""The figures of a headroom run, in the language of Vega-Lite: shapes tell statuses apart as well as colours do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hostcap.report import Figure
+from hostcap_stock.headroom.report.places import STATUS_WORDS
+
+# Okabe and Ito's colours: told apart by every kind of colour vision, and in grey by their shapes.
+STATUS_LOOKS: Mapping[str, tuple[str, str]] = {
+    "bound": ("#e69f00", "circle"),
+    "bound_at_start": ("#d55e00", "triangle-down"),
+    "stopped_by_hv": ("#0072b2", "square"),
+    "unconstrained": ("#009e73", "triangle-up"),
+    "diverged": ("#1d2733", "cross"),
+    "no_growth": ("#9aa4ad", "diamond"),
+    "no_customers": ("#9aa4ad", "stroke"),
+}
+OTHER_LOOK = ("#cc79a7", "wedge")
+PHASES = {"A": "#0072b2", "B": "#d55e00", "C": "#009e73"}
+NAMED_BARS = 40
+"""With more places than this, their names would stand on each other."""
+ROW = 22
+ROOM = {"padding": 34}
+"""Pixels at the end of an axis, where numbers stand."""
+BENT = 6.0
+"""Where the largest is more than this many times the median, an axis is bent (square root): else the rest is flat."""
+
+Spec = dict[str, Any]
+_CHOSEN = "datum.choice === chosen"
+
+
+def quantity(column: str, title: str, **more: Any) -> Spec:
+    """An axis of numbers."""
+    return {"field": column, "type": "quantitative", "title": title, **more}
+
+
+def status_scales(statuses: Sequence[str]) -> tuple[Spec, Spec]:
+    """Colour and shape of the statuses that there are, with one legend."""
+    shown = [s for s in STATUS_WORDS if s in statuses] + sorted(set(statuses) - set(STATUS_WORDS))
+    words = [STATUS_WORDS.get(s, s.replace("_", " ")) for s in shown]
+    looks = [STATUS_LOOKS.get(s, OTHER_LOOK) for s in shown]
+    legend = {"title": None, "symbolSize": 110, "symbolStrokeWidth": 1}
+    base = {"field": "status", "type": "nominal", "legend": legend}
+    return (
+        {**base, "scale": {"domain": words, "range": [look[0] for look in looks]}},
+        {**base, "scale": {"domain": words, "range": [look[1] for look in looks]}},
+    )
+
+
+def tooltip(**titles: str) -> list[Spec]:
+    """What is said of a mark under the pointer."""
+    return [{"field": column, "title": title} for column, title in titles.items()]
+
+
+def place_tooltip(choosing: str, per_customer: bool) -> list[Spec]:
+    """What is said of a transformer or location."""
+    if per_customer:
+        return tooltip(
+            name=choosing,
+            shown="Headroom per customer",
+            total="Whole group, kW",
+            customers="Customers",
+            status="Status",
+            binding="Stopped by",
+        )
+    return tooltip(name=choosing, shown="Headroom", status="Status", binding="Stopped by")
+
+
+def bent(values: Sequence[float]) -> bool:
+    """Whether an axis from 0 to the largest of some values would press most of them against it."""
+    ordered = sorted(values)
+    return len(ordered) > 4 and ordered[-1] > BENT * max(ordered[len(ordered) // 2], 1e-9)
+
+
+def headroom_figure(
+    names: Sequence[str], kw: Sequence[float], statuses: Sequence[str], choosing: str, per_customer: bool
+) -> Figure:
+    """Headroom of every place: named bars where there is room, else a ranking."""
+    colour, shape = status_scales(statuses)
+    unit = "Headroom, kW per customer" if per_customer else "Headroom, kW"
+    scale: Spec = {"type": "sqrt"} if bent(kw) else {"zero": True}
+    if bent(kw):
+        unit += " (square-root axis)"
+    said = place_tooltip(choosing, per_customer)
+    bold = {"condition": {"test": _CHOSEN, "value": 3.5}, "value": 1.6}
+    size = {"condition": {"test": _CHOSEN, "value": 190}, "value": 85}
+    points = {"type": "point", "filled": True, "opacity": 1, "strokeWidth": 1.5, "cursor": "pointer"}
+    noun = choosing.lower()
+    if len(names) <= NAMED_BARS:
+        order = {"field": "name", "type": "nominal", "sort": list(names), "title": None}
+        across = quantity("kw", unit, axis={"orient": "top", "grid": True}, scale=scale)
+        layers: list[Spec] = [
+            {
+                "mark": {"type": "rule", "cursor": "pointer"},
+                "encoding": {
+                    "y": {**order, "axis": {"labelLimit": 260, "labelPadding": 8}},
+                    "x": {**quantity("zero", unit)},
+                    "x2": {"field": "kw"},
+                    "color": colour,
+                    "strokeWidth": bold,
+                    "tooltip": said,
+                },
+            },
+            {
+                "mark": points,
+                "encoding": {"y": order, "x": across, "color": colour, "shape": shape, "size": size, "tooltip": said},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 11, "cursor": "pointer"},
+                "encoding": {
+                    "y": order,
+                    "x": quantity("kw", unit),
+                    "text": {"field": "label", "type": "nominal"},
+                    "tooltip": said,
+                },
+            },
+        ]
+        height = ROW * len(names)
+        caption = f"Least headroom first. Click a {noun} to follow it through the page."
+    else:
+        along = quantity("rank", f"{choosing}s, least headroom first", axis={"tickMinStep": 1, "grid": False})
+        up = quantity("kw", unit, scale=scale)
+        layers = [
+            {
+                "mark": {"type": "rule", "opacity": 0.75, "cursor": "pointer"},
+                "encoding": {
+                    "x": {**along, "scale": {"domain": [0, len(names) + 1], "nice": False}},
+                    "y": quantity("zero", unit),
+                    "y2": {"field": "kw"},
+                    "color": colour,
+                    "strokeWidth": bold,
+                    "tooltip": said,
+                },
+            },
+            {
+                "mark": points,
+                "encoding": {
+                    "x": along,
+                    "y": up,
+                    "color": colour,
+                    "shape": shape,
+                    "size": {"condition": {"test": _CHOSEN, "value": 220}, "value": 40 if len(names) < 200 else 22},
+                    "stroke": {"condition": {"test": _CHOSEN, "value": "#1d2733"}, "value": None},
+                    "tooltip": said,
+                },
+            },
+            {
+                "transform": [{"filter": _CHOSEN}],
+                "mark": {"type": "text", "dy": -16, "fontWeight": "bold", "fontSize": 13},
+                "encoding": {"x": along, "y": up, "text": {"field": "label", "type": "nominal"}},
+            },
+        ]
+        height = 320
+        caption = f"{len(names)} {noun}s, least headroom first. Point at one for its name, click it to follow it."
+    return Figure(
+        name="headroom",
+        title=f"Headroom by {noun}",
+        caption=caption,
+        spec={"data": {"name": "places"}, "height": height, "layer": layers},
+        shape="wide",
+    )
+
+
+def binding_figure(kinds: Sequence[str], statuses: Sequence[str], choosing: str) -> Figure:
+    """How many places each kind of limit stops."""
+    colour, _ = status_scales(statuses)
+    noun = choosing.lower()
+    bars = {"y": {"field": "kind", "type": "nominal", "sort": list(kinds), "title": None, "axis": {"labelLimit": 300}}}
+    return Figure(
+        name="binding",
+        title="What binds",
+        caption=f"How many {noun}s each kind of limit stops; colours as above.",
+        spec={
+            "data": {"name": "places"},
+            "height": 30 * len(kinds),
+            "layer": [
+                {
+                    "mark": {"type": "bar", "height": 18},
+                    "encoding": {
+                        **bars,
+                        "x": {"aggregate": "count", "title": f"{choosing}s", "axis": {"tickMinStep": 1}, "scale": ROOM},
+                        "color": {**colour, "legend": None},
+                        "tooltip": [
+                            {"field": "kind", "title": "Limit"},
+                            {"field": "status", "title": "Status"},
+                            {"aggregate": "count", "title": f"{choosing}s"},
+                        ],
+                    },
+                },
+                {
+                    "mark": {"type": "text", "align": "left", "dx": 6},
+                    "encoding": {
+                        **bars,
+                        "x": {"aggregate": "count", "scale": ROOM},
+                        "text": {"aggregate": "count"},
+                    },
+                },
+            ],
+        },
+    )
+
+
+def trail_figure(step_words: str, has_feeder: bool, *, squeeze: bool, dots: bool) -> Figure:
+    """The smallest margin of the chosen group, step by step."""
+    either = f"{_CHOSEN}" + (" || datum.choice === ''" if has_feeder else "")
+    names = ["chosen transformer", "HV feeder"] if has_feeder else ["chosen transformer"]
+    colour = {
+        "field": "line",
+        "type": "nominal",
+        "scale": {"domain": names, "range": ["#1d2733", "#0072b2"][: len(names)]},
+        "legend": {"title": None},
+    }
+    dash = {**colour, "scale": {"domain": names, "range": [[1, 0], [6, 4]][: len(names)]}}
+    words = f"Step of the search{step_words}" + (", square-root axis" if squeeze else "")
+    across = quantity("step", words, scale={"type": "sqrt"} if squeeze else {"zero": True})
+    return Figure(
+        name="trail",
+        title="Trail of the chosen transformer",
+        caption="The smallest margin of its limits at the steps that were kept. At 0 % a limit is reached, below it "
+        "is broken: the step before is the headroom.",
+        spec={
+            "data": {"name": "trail"},
+            "height": 260,
+            "transform": [
+                {"filter": either},
+                {"calculate": "datum.choice === '' ? 'HV feeder' : 'chosen transformer'", "as": "line"},
+            ],
+            "layer": [
+                {
+                    "mark": {"type": "line", "strokeWidth": 2},
+                    "encoding": {
+                        "x": across,
+                        "y": quantity("margin", "Smallest margin, % of the limit"),
+                        "color": colour,
+                        "strokeDash": dash,
+                    },
+                },
+                {
+                    "mark": {"type": "point", "filled": True, "size": 24, "opacity": 1 if dots else 0},
+                    "encoding": {
+                        "x": across,
+                        "y": quantity("margin", "Smallest margin, % of the limit"),
+                        "color": colour,
+                        "tooltip": tooltip(line="Of", step="Step", margin="Smallest margin, %"),
+                    },
+                },
+                {
+                    "data": {"values": [{"y": 0}]},
+                    "mark": {"type": "rule", "color": "#d55e00", "strokeWidth": 1.5},
+                    "encoding": {"y": {"field": "y", "type": "quantitative"}},
+                },
+            ],
+        },
+    )
+
+
+def voltage_figure(which: str, span: tuple[float, float], limits: bool, has_groups: bool) -> Figure:
+    """Voltage of every phase against the distance from the source, at the start or the stop."""
+    column, words = ("start", "the start") if which == "start" else ("stop", "the stop")
+    across = quantity("km", "Distance from the source along lines, km")
+    up = quantity(
+        column,
+        "Voltage, per unit of nominal",
+        scale={"domain": list(span), "nice": False, "zero": False, "clamp": True},
+    )
+    grey = {
+        "field": "level",
+        "type": "nominal",
+        "scale": {"domain": ["HV", "LV"], "range": ["#4d5a66", "#b4bec7"]},
+        "legend": {"title": None, "symbolType": "circle", "symbolOpacity": 1},
+    }
+    phase = {
+        "field": "phase",
+        "type": "nominal",
+        "scale": {"domain": list(PHASES), "range": list(PHASES.values())},
+        "legend": {"title": "chosen, phase", "symbolType": "circle"},
+    }
+    said = tooltip(bus="Bus", phase="Phase", level="Level", km="Distance, km", start="Start, pu", stop="Stop, pu")
+    layers: list[Spec] = [
+        {
+            "data": {"name": "voltages"},
+            "mark": {"type": "point", "filled": True, "size": 9, "opacity": 0.55},
+            "encoding": {"x": across, "y": up, "color": grey, "tooltip": said},
+        }
+    ]
+    if has_groups:
+        layers.append(
+            {
+                "data": {"name": "voltages"},
+                "transform": [{"filter": f"{_CHOSEN} && datum.level === 'LV'"}],
+                "mark": {"type": "point", "filled": True, "size": 34, "opacity": 0.95},
+                "encoding": {
+                    "x": across,
+                    "y": up,
+                    "color": phase,
+                    "shape": {
+                        **phase,
+                        "scale": {"domain": list(PHASES), "range": ["circle", "square", "triangle-up"]},
+                        "legend": {"title": "chosen, phase"},
+                    },
+                    "tooltip": said,
+                },
+            }
+        )
+    if limits:
+        rule = {"field": "pu", "type": "quantitative"}
+        layers += [
+            {
+                "data": {"name": "limits"},
+                "mark": {"type": "rule", "strokeDash": [6, 4], "color": "#d55e00", "clip": True},
+                "encoding": {"y": rule, "tooltip": tooltip(label="Limit", pu="per unit")},
+            },
+            {
+                "data": {"name": "limits"},
+                "transform": [{"filter": "datum.level === 'LV'"}],
+                "mark": {"type": "text", "align": "right", "dx": -4, "dy": -6, "color": "#a84600", "fontSize": 11},
+                "encoding": {"y": rule, "x": {"value": "width"}, "text": {"field": "label", "type": "nominal"}},
+            },
+            {
+                "data": {"name": "limits"},
+                "transform": [{"filter": "datum.level === 'HV'"}],
+                "mark": {"type": "text", "align": "left", "dx": 4, "dy": -6, "color": "#a84600", "fontSize": 11},
+                "encoding": {"y": rule, "x": {"value": 0}, "text": {"field": "label", "type": "nominal"}},
+            },
+        ]
+    where = (
+        "Loads and generation as at the start of the search."
+        if which == "start"
+        else "Each transformer's LV nodes in the state that stopped it, the HV nodes in the last state of the search."
+    )
+    return Figure(
+        name=f"voltage-{which}",
+        title=f"Voltage along the feeder at {words}",
+        caption=f"{where} A point is one phase of a bus.",
+        spec={"height": 320, "layer": layers, "resolve": {"scale": {"color": "independent", "shape": "independent"}}},
+    )
+
+
+def profile_figure(choosing: str) -> Figure:
+    """Headroom over the instants that were searched."""
+    across = {"field": "at", "type": "temporal", "title": "End of the interval, UTC", "scale": {"type": "utc"}}
+    up = quantity("kw", "Headroom, kW", scale={"zero": True})
+    noun = choosing.lower()
+    return Figure(
+        name="profile",
+        title="Headroom over time",
+        caption=f"Each {noun} searched from every instant by itself: the chosen one in ink, the others in grey. "
+        "The least of a line is the answer.",
+        spec={
+            "data": {"name": "profile"},
+            "height": 260,
+            "layer": [
+                {
+                    "mark": {"type": "line", "strokeWidth": 0.7, "color": "#b4bec7", "opacity": 0.6},
+                    "encoding": {"x": across, "y": up, "detail": {"field": "choice"}},
+                },
+                {
+                    "transform": [{"filter": _CHOSEN}],
+                    "mark": {"type": "line", "strokeWidth": 2.2, "color": "#1d2733", "point": {"size": 30}},
+                    "encoding": {
+                        "x": across,
+                        "y": up,
+                        "tooltip": [
+                            {"field": "at", "type": "temporal", "title": "End, UTC", "format": "%Y-%m-%d %H:%M"},
+                            *tooltip(kw="Headroom, kW"),
+                        ],
+                    },
+                },
+                {
+                    "transform": [{"filter": f"{_CHOSEN} && datum.least"}],
+                    "mark": {"type": "point", "size": 120, "color": "#d55e00", "strokeWidth": 2},
+                    "encoding": {"x": across, "y": up},
+                },
+            ],
+        },
+        shape="wide",
+    )
