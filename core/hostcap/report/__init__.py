@@ -5,9 +5,9 @@ the language of Vega-Lite, the data that they draw, the things that can be chose
 draws it, is decided here, once.
 """
 
-from hostcap.report.geojson import geojson
-from hostcap.report.page import page
-from hostcap.report.png import pictures
+from hostcap.report._geojson import geojson
+from hostcap.report._page import page
+from hostcap.report._png import pictures
 from hostcap.report.records import Cell, Choice, Columns, Extent, Feature, Figure, Report, View
 
 __all__ = [

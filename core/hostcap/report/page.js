@@ -150,9 +150,10 @@
     fill();
   }
 
-  function show(index) {
+  function show(index, wanted) {
     view = report.views[index];
-    chosen = view.choices.length ? view.choices[0].id : "";
+    const first = view.choices.length ? view.choices[0].id : "";
+    chosen = view.choices.some((one) => one.id === wanted) ? wanted : first;
     const numbers = at("facts");
     numbers.textContent = "";
     for (const [number, what] of view.facts) {
@@ -204,5 +205,6 @@
     clearTimeout(waiting);
     waiting = setTimeout(draw, 200);
   });
-  show(0);
+  // report.html#t3_thin_cable begins with that transformer.
+  show(0, decodeURIComponent(window.location.hash.slice(1)));
 })();

@@ -23,8 +23,6 @@ PHASES = {"A": "#0072b2", "B": "#d55e00", "C": "#009e73"}
 NAMED_BARS = 40
 """With more places than this, their names would stand on each other."""
 ROW = 22
-ROOM = {"padding": 34}
-"""Pixels at the end of an axis, where numbers stand."""
 BENT = 6.0
 """Where the largest is more than this many times the median, an axis is bent (square root): else the rest is flat."""
 
@@ -164,10 +162,12 @@ def headroom_figure(
     )
 
 
-def binding_figure(kinds: Sequence[str], statuses: Sequence[str], choosing: str) -> Figure:
+def binding_figure(kinds: Mapping[str, int], statuses: Sequence[str], choosing: str) -> Figure:
     """How many places each kind of limit stops."""
     colour, _ = status_scales(statuses)
     noun = choosing.lower()
+    room = {"domain": [0, 1.15 * max(kinds.values())], "nice": False}  # for the numbers at the ends of the bars
+    row = min(max(220 // len(kinds), 30), 70)
     bars = {"y": {"field": "kind", "type": "nominal", "sort": list(kinds), "title": None, "axis": {"labelLimit": 300}}}
     return Figure(
         name="binding",
@@ -175,13 +175,13 @@ def binding_figure(kinds: Sequence[str], statuses: Sequence[str], choosing: str)
         caption=f"How many {noun}s each kind of limit stops; colours as above.",
         spec={
             "data": {"name": "places"},
-            "height": 30 * len(kinds),
+            "height": row * len(kinds),
             "layer": [
                 {
-                    "mark": {"type": "bar", "height": 18},
+                    "mark": {"type": "bar", "height": 0.6 * row},
                     "encoding": {
                         **bars,
-                        "x": {"aggregate": "count", "title": f"{choosing}s", "axis": {"tickMinStep": 1}, "scale": ROOM},
+                        "x": {"aggregate": "count", "title": f"{choosing}s", "axis": {"tickMinStep": 1}, "scale": room},
                         "color": {**colour, "legend": None},
                         "tooltip": [
                             {"field": "kind", "title": "Limit"},
@@ -194,7 +194,7 @@ def binding_figure(kinds: Sequence[str], statuses: Sequence[str], choosing: str)
                     "mark": {"type": "text", "align": "left", "dx": 6},
                     "encoding": {
                         **bars,
-                        "x": {"aggregate": "count", "scale": ROOM},
+                        "x": {"aggregate": "count", "scale": room},
                         "text": {"aggregate": "count"},
                     },
                 },

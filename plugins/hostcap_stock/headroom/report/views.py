@@ -85,7 +85,7 @@ def _view(reader: Reader, study: Mapping[str, Any], several_directions: bool) ->
         headroom_figure(
             [place.name for place in places], [place.kw for place in places], statuses, choosing, per_customer
         ),
-        binding_figure([kind for kind, _ in counted.most_common()], statuses, choosing),
+        binding_figure(dict(counted.most_common()), statuses, choosing),
     ]
     data: dict[str, Columns] = {"places": shown}
     notes: list[str] = []
@@ -155,10 +155,8 @@ def _facts(places: Sequence[Place], per_customer: bool, choosing: str) -> tuple[
         facts.append((number(min(kw)), f"{unit}, the least headroom ({open_ones[0].name})"))
         facts.append((number(float(np.median(kw))), f"{unit}, the median"))
         if per_customer:
-            bound = "at least " if any(place.status == LOWER_BOUND for place in places) else ""
-            facts.append(
-                (number(sum(place.total_kw for place in places), "kW"), f"{bound}in all, were all used at once")
-            )
+            bound = ", at least" if any(place.status == LOWER_BOUND for place in places) else ""
+            facts.append((number(sum(place.total_kw for place in places)), f"kW of all transformers together{bound}"))
     facts.append((str(stopped), f"of {len(places)} stopped by a limit"))
     return tuple(facts)
 
