@@ -32,9 +32,10 @@ def nodes(results: Results) -> list[dict[str, Any]]:
 # --- the tables ----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_keeps_the_published_tables_and_no_others(demo_folder: Path) -> None:
+def test_a_run_keeps_the_published_tables_and_those_of_the_map(demo_folder: Path) -> None:
     results = demo_case(demo_folder).run()
-    assert results.names == ("hv_node_headroom", "constraint_violations", "binding_constraints", "findings")
+    published = ("hv_node_headroom", "constraint_violations", "binding_constraints")
+    assert results.names == (*published, "feeder_buses", "feeder_branches", "findings")
 
 
 PUBLISHED = """

@@ -234,6 +234,24 @@ def test_both_directions_are_two_views_and_one_can_be_chosen(demo_folder: Path, 
     assert [v["direction"] for v in report_of(tmp_path / "r" / "report.html")["views"]] == ["import"]
 
 
+def test_hv_locations_are_drawn_in_the_same_way(demo_folder: Path, tmp_path: Path) -> None:
+    text = (demo_folder / "demo.toml").read_text().replace("feeder/Master.dss", str(demo_folder / "feeder/Master.dss"))
+    head, _, rest = text.partition("[study]")
+    rest = rest[rest.index("[initial_state]") :].replace('[allocation]\nplugin = "uniform"', "")
+    (tmp_path / "hv.toml").write_text(
+        f'{head}[study]\nplugin = "hv-node-headroom"\nmax_steps_per_node = 60\n{rest.replace("253.0", "258.0")}'
+    )
+    run(WorkPackage.read(tmp_path / "hv.toml"), out=tmp_path / "r")
+    assert plot(tmp_path / "r").exit_code == 0
+    (view,) = report_of(tmp_path / "r" / "report.html")["views"]
+    assert view["choosing"] == "Location"
+    assert [figure["name"] for figure in view["figures"]] == ["headroom", "binding", "map"]
+    kept = {f"{r['location_type']} {r['terminal_mrid']}": r for r in table(tmp_path / "r", "hv_node_headroom")}
+    shown = {row["choice"]: row["kw"] for row in unpacked(view["data"]["places"])}
+    assert shown == {name: row["available_headroom_kw"] for name, row in kept.items()}
+    assert len(shown) == len(unpacked(view["data"]["spots"])) >= 9
+
+
 def test_a_run_that_keeps_few_tables_shows_what_they_hold_and_says_what_is_left_out(
     demo_folder: Path, tmp_path: Path
 ) -> None:

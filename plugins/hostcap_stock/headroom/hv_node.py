@@ -40,6 +40,7 @@ from hostcap_stock.headroom.joining import joined_findings
 from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.preparing import instant_words, start_at, starting_points
 from hostcap_stock.headroom.run_summary import Stopwatch
+from hostcap_stock.headroom.tables import network_tables
 
 
 @frozen(kw_only=True)
@@ -199,7 +200,10 @@ class HvNodeHeadroom:
             metadata=tables[0].metadata,
         )
         return Chunk(
-            scenario=job.scope.scenario, year=job.scope.year, feeder=job.scope.feeder, tables=(*tables, findings)
+            scenario=job.scope.scenario,
+            year=job.scope.year,
+            feeder=job.scope.feeder,
+            tables=(*tables, *network_tables(labels_of(leasts[0].searches[0]), job.network), findings),
         )
 
 

@@ -103,7 +103,14 @@ HV_NODE_HEADROOM_STUDY = StudyPlugin(
         "solver": Takes(default="batched"),
     },
     make=_hv,
-    tables=(HV_NODE_HEADROOM, CONSTRAINT_VIOLATIONS, BINDING_CONSTRAINTS, HV_NODE_HEADROOM_PROFILE),
+    tables=(
+        HV_NODE_HEADROOM,
+        CONSTRAINT_VIOLATIONS,
+        BINDING_CONSTRAINTS,
+        HV_NODE_HEADROOM_PROFILE,
+        FEEDER_BUSES,
+        FEEDER_BRANCHES,
+    ),
     summarise=_summarise_locations,
     report=_report,
 )

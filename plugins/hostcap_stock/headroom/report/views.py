@@ -189,8 +189,10 @@ def _add_trail(
     reader: Reader, study: Mapping[str, Any], figures: list[Figure], data: dict[str, Columns], notes: list[str]
 ) -> None:
     found = reader.results.summary.get("feeders", {}).get(reader.feeder, {})
-    searches = [s for s in found.get("searches", ()) if s.get("direction") == reader.direction] or [found]
-    trail = searches[0].get("trail")
+    several = found.get("searches")
+    own = [s for s in several if s.get("direction") == reader.direction] if isinstance(several, list) else []
+    search = own[0] if own else found
+    trail = search.get("trail")
     if not trail:
         return
     steps, margins = trail["step"], trail["margin"]
@@ -209,8 +211,8 @@ def _add_trail(
     figures.append(
         trail_figure(words, has_feeder="" in choice, squeeze=max(step) > LONG_TRAIL, dots=len(steps) <= FEW_STEPS)
     )
-    if searches[0].get("instant") and found.get("instants", 1) > 1:
-        notes.append(f"The trail is that of the instant {searches[0]['instant']}, which answers for most.")
+    if search.get("instant") and found.get("instants", 1) > 1:
+        notes.append(f"The trail is that of the instant {search['instant']}, which answers for most.")
 
 
 def _add_voltages(reader: Reader, figures: list[Figure], data: dict[str, Columns], notes: list[str]) -> None:
