@@ -15,12 +15,15 @@ from hostcap.work_package import WorkPackage
 ALL = [
     "ckt5-export",
     "cre21-export-fixed-load",
+    "cre21-export-pv-system",
     "cre21-export-zero-load",
     "cre21-import-fixed-load",
     "cre21-import-zero-load",
     "csiro-n-import",
     "eu-lv-export",
+    "eu-lv-export-pv-system",
     "p1uhs23-export",
+    "p1uhs23-export-base-loads",
     "p1uhs23-import",
     "p1uhs23-import-weighted",
 ]
@@ -33,7 +36,7 @@ def studies(tmp_path: Path, networks: Path) -> Path:
     """The study files, and the networks where they look for them, wherever those are."""
     folder = tmp_path / "main" / "docs" / "how-to" / "studies"
     folder.mkdir(parents=True)
-    for path in STUDIES.glob("*.toml"):
+    for path in (*STUDIES.glob("*.toml"), *STUDIES.glob("*.csv")):
         shutil.copyfile(path, folder / path.name)
     data = tmp_path / "shared" / "data"
     data.mkdir(parents=True)
@@ -144,3 +147,49 @@ def test_on_csiro_n_the_transformer_binds(studies: Path) -> None:
     (group,), (row,) = answered(studies, "csiro-n-import")
     assert group["included_customer_count"] == 63
     assert (row["metric"], row["conducting_equipment_type"]) == ("thermal", "Transformer")
+
+
+@pytest.mark.parametrize(("name", "growth"), [("cre21-export-pv-system", 0.0), ("eu-lv-export-pv-system", 0.9)])
+def test_panels_at_noon_are_plain_growth_of_what_they_inject(name: str, growth: float, studies: Path) -> None:
+    """At noon 1 kW of panels gives 0.85 kW, or what is left of the inverter's kVA: 1 / 1.3 kW; 0.9 / 1.2 kW at pf 0.9.
+
+    So a search of plain export in steps of that many kW, at the same power factor, ends at the same levels.
+    """
+    results = run(WorkPackage.read(studies / f"{name}.toml"))
+    assert not results.failed
+    per_kw = min(0.85, 0.9 / 1.2) if growth else min(0.85, 1.0 / 1.3)
+    panels = results["lv_group_hosting_capacity"]
+    assert panels["injected_kw"] == pytest.approx(panels["total_kw_added"] * per_kw, abs=1e-8)
+    text = (studies / f"{name}.toml").read_text(encoding="utf-8")
+    step = 0.1 * per_kw
+    plain = text.split("[profiles]")[0] + "[study]" + text.split("[study]")[1].split("[injection]")[0]
+    plain = plain.replace("step_kw_per_customer = 0.1", f"step_kw_per_customer = {step!r}")
+    plain += f"[injection]\npower_factor = {growth or 1.0}\n\n[[constraints]]" + text.split("[[constraints]]", 1)[1]
+    (studies / "plain.toml").write_text(plain, encoding="utf-8")
+    others = run(WorkPackage.read(studies / "plain.toml"))["lv_group_hosting_capacity"]
+    assert others["status"].tolist() == panels["status"].tolist()
+    levels = panels["headroom_kw_per_customer"] / 0.1
+    assert others["headroom_kw_per_customer"] / step == pytest.approx(levels, abs=1e-6)
+    assert max(levels) > 5
+
+
+def test_panels_have_one_answer_by_both_solvers(studies: Path) -> None:
+    answers = []
+    for overrides in (["solver.plugin=batched"], ["solver.plugin=opendss", "study.search=linear"]):
+        results = run(WorkPackage.read(studies / "eu-lv-export-pv-system.toml", overrides=overrides))
+        (group,) = results["lv_group_hosting_capacity"].rows()
+        answers.append((group["headroom_kw_per_customer"], group["injected_kw"], group["status"]))
+    assert answers[0] == answers[1]
+    assert answers[0][2] == "bound"
+
+
+def test_base_loads_of_the_study_have_one_answer_by_both_solvers(studies: Path) -> None:
+    path = studies / "p1uhs23-export-base-loads.toml"
+    ours = run(WorkPackage.read(path))
+    assert "power-factor-of-study" in set(ours["findings"]["code"])
+    groups = ours["lv_group_hosting_capacity"]
+    theirs = run(WorkPackage.read(path, overrides=["solver.plugin=opendss", "study.search=linear"]))
+    for column in ("headroom_kw_per_customer", "status"):
+        assert groups[column].tolist() == theirs["lv_group_hosting_capacity"][column].tolist()
+    plain = run(WorkPackage.read(studies / "p1uhs23-export.toml"))["lv_group_hosting_capacity"]
+    assert groups["headroom_kw_per_customer"].tolist() != plain["headroom_kw_per_customer"].tolist()

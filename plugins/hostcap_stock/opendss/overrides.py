@@ -62,8 +62,8 @@ def snapshot_at_power_factors(network: Network, config: OpenDssConfig) -> Networ
                 code="power-factor-of-study",
                 count=int(np.count_nonzero(kw)),
                 kw=float(kw.sum()),
-                message=f"network.{what}_power_factor gives all {what} the power factor {power_factor:g} at the start, "
-                "whatever the model, its controls, readings or the initial state say",
+                message=f"network.{what}_power_factor sets the power factor of all {what} to {power_factor:g} at the "
+                "start, whatever the model, its controls, readings or the initial state say",
             )
         )
     return attrs.evolve(network, injectors=attrs.evolve(injectors, **kvar), findings=tuple(findings))
