@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hostcap.operating_point import FeederScope
-from hostcap.testing import Case, NetworkSuite, SolverSuite, StudySuite, TwoBusSource
+from hostcap.testing import AllocationSuite, Case, NetworkSuite, SolverSuite, StudySuite, TwoBusSource
 from hostcap_stock.allocations import Uniform
 from hostcap_stock.batched.solver import BatchedSolver
 from hostcap_stock.bialek.config import BialekConfig
@@ -30,11 +30,12 @@ def demo(folder: Path) -> dict[str, Any]:
     return {"master": str(folder / "feeder" / "Master.dss"), "frequency_hz": 50}
 
 
-def frozen_demo(folder: Path) -> Any:
-    """The demo feeder without load, on an engine."""
+def frozen_demo(folder: Path, state: Any = None) -> Any:
+    """The demo feeder on an engine, without load unless another initial state is given."""
     source = OpenDssSource(config=OpenDssConfig(master=folder / "feeder" / "Master.dss", frequency_hz=50.0))
     network = source.load("demo")
-    return source.freeze(network, ZeroLoad().operating_point(network, FeederScope(feeder="demo", year=2025)))
+    point = (state or ZeroLoad()).operating_point(network, FeederScope(feeder="demo", year=2025))
+    return source.freeze(network, point)
 
 
 class TestOpenDssNetwork(NetworkSuite):
@@ -61,6 +62,19 @@ class TestOpenDssSolver(SolverSuite):
             name="opendss",
             wrong=[{"tolerance_pu": 0.0}, {"max_iterations": 0}],
             frozen=partial(frozen_demo, demo_folder),
+        )
+
+
+class TestTracedAllocation(AllocationSuite):
+    @pytest.fixture(params=[{}, {"scope": "feeder-wide"}], ids=["default", "feeder-wide"])
+    def case(self, request: pytest.FixtureRequest, demo_folder: Path) -> Case:
+        return Case(
+            module="hostcap_stock.allocations.plugin",
+            kind="allocation",
+            name="traced",
+            settings=request.param,
+            frozen=partial(frozen_demo, demo_folder, AsModelled()),
+            wrong=[{"scope": "everywhere"}, {"basis": "existing-import"}, {"asset": ""}],
         )
 
 

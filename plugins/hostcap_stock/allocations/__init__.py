@@ -1,4 +1,4 @@
-"""How growth is shared among customers: ``uniform``, ``weighted``."""
+"""How growth is shared among customers: ``uniform``, ``weighted``, ``traced``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from attrs import frozen
 
 from hostcap._arrays import FloatArray
 from hostcap.power_flow import FrozenNetwork
+from hostcap_stock.allocations.traced import Traced, TracedConfig
 from hostcap_stock.allocations.weighted import Weighted, WeightedConfig
 
-__all__ = ["Uniform", "UniformConfig", "Weighted", "WeightedConfig"]
+__all__ = ["Traced", "TracedConfig", "Uniform", "UniformConfig", "Weighted", "WeightedConfig"]
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hostcap.plugins import AllocationPlugin, hookimpl
-from hostcap_stock.allocations import Uniform, UniformConfig, Weighted, WeightedConfig
+from hostcap_stock.allocations import Traced, TracedConfig, Uniform, UniformConfig, Weighted, WeightedConfig
 
 UNIFORM = AllocationPlugin(
     name="uniform",
@@ -21,8 +21,15 @@ WEIGHTED = AllocationPlugin(
     make=lambda config: Weighted(config=config),
 )
 
+TRACED = AllocationPlugin(
+    name="traced",
+    summary="Growth in proportion to each customer's traced share of an asset's flow at the start",
+    config=TracedConfig,
+    make=lambda config: Traced(config=config),
+)
+
 
 @hookimpl
 def hostcap_allocations() -> Iterable[AllocationPlugin[Any]]:
     """The allocations."""
-    return [UNIFORM, WEIGHTED]
+    return [UNIFORM, WEIGHTED, TRACED]
