@@ -50,12 +50,15 @@ class TableSchema:
         meaning: What one row is.
         columns: In order.
         order: How rows are ordered, in words.
+        narrow: For tables that are printed: what a terminal too narrow for all columns says on a line of its own below
+            a row, such as ``"{asset}: {value}, limit {limit}"``; the columns named are left out of the row above.
     """
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     order: str = ""
+    narrow: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,7 +184,13 @@ class Table:
 def schema_from(record: Mapping[str, Any]) -> TableSchema:
     """A schema back from its dictionary form."""
     columns = tuple(Column(**{**c, "type": _checked_type(c["type"])}) for c in record["columns"])
-    return TableSchema(name=record["name"], meaning=record["meaning"], columns=columns, order=record["order"])
+    return TableSchema(
+        name=record["name"],
+        meaning=record["meaning"],
+        columns=columns,
+        order=record["order"],
+        narrow=record.get("narrow", ""),
+    )
 
 
 def _checked_type(text: str) -> ColumnType:

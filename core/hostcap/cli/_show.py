@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,15 +34,25 @@ def _terminal_width() -> int:
     return Console().width
 
 
+def _needed(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Columns of a terminal that a table needs where its widest column alone may be wrapped, at its blanks."""
+    widths = _widths(head, rows)
+    widest = widths.index(max(widths))
+    longest_word = max(len(word) for row in (head, *rows) for word in (row[widest].split() or [""]))
+    return sum(widths) - widths[widest] + longest_word + 2 * len(widths)
+
+
+def _widths(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+
+
 def show_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[bool] = ()) -> None:
     """A table for a terminal; for a pipe plain columns that nothing cuts off."""
     aligned = list(right) or [False] * len(head)
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    widths = _widths(head, rows)
     widest = widths.index(max(widths))
-    longest_word = max(len(word) for row in (head, *rows) for word in (row[widest].split() or [""]))
-    needed = sum(widths) - widths[widest] + longest_word + 2 * len(widths)
     # A terminal too narrow for every column but the widest gets plain lines, which it wraps itself: nothing is lost.
-    if sys.stdout.isatty() and _terminal_width() >= needed:
+    if sys.stdout.isatty() and _terminal_width() >= _needed(head, rows):
         from rich.console import Console
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -65,6 +75,26 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seq
         click.echo("  ".join(cells).rstrip())
 
 
+def _show_narrow(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], below: Sequence[str]
+) -> None:
+    """A table for a terminal, with a line of its own below each row that has more to say."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    widths, console = _widths(head, rows), Console()
+    for number, (row, more) in enumerate(zip((head, *rows), ("", *below), strict=True)):
+        line = Text()
+        for cell, width, to_right in zip(row, widths, right, strict=True):
+            style = _STATUS_STYLE.get(cell, "") if number else "bold"
+            line.append(cell.rjust(width) if to_right else cell.ljust(width), style=style).append("  ")
+        line.rstrip()
+        console.print(line, no_wrap=True, overflow="ignore", crop=False)
+        if more:
+            console.print(Padding(Text(more), (0, 0, 0, 4), expand=False))
+
+
 def cell(column: Column, value: Any) -> str:
     """One value in words."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
@@ -83,9 +113,23 @@ def show_results_table(table: Table, *, leave_out: Sequence[str] = ()) -> None:
     columns = [c for c in table.schema.columns if c.name not in leave_out]
     head = [f"{c.name} [{c.unit}]" if c.unit and not c.name.endswith(f"_{c.unit.lower()}") else c.name for c in columns]
     rows = [[cell(c, row[c.name]) for c in columns] for row in table.rows()]
-    show_table(head, rows, right=[c.type in ("number", "integer") for c in columns])
+    right = [c.type in ("number", "integer") for c in columns]
+    kept = [i for i, c in enumerate(columns) if f"{{{c.name}}}" not in table.schema.narrow]
+    above = [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    whole = sum(_widths(head, rows)) + 2 * (len(columns) - 1)
+    if len(kept) < len(columns) and sys.stdout.isatty() and _needed(*above) <= _terminal_width() < whole:
+        said = [dict(zip((c.name for c in columns), row, strict=True)) for row in rows]
+        below = [table.schema.narrow.format(**values) if _says(table, values) else "" for values in said]
+        _show_narrow(*above, [right[i] for i in kept], below)
+    else:
+        show_table(head, rows, right=right)
     if table.metadata.get("limits"):
         click.echo(f"limits: {table.metadata['limits']}")
+
+
+def _says(table: Table, values: Mapping[str, str]) -> bool:
+    """Whether the line below a row has something to say: one of the columns that it names is filled."""
+    return any(value for name, value in values.items() if f"{{{name}}}" in table.schema.narrow)
 
 
 def show_findings(table: Table) -> None:

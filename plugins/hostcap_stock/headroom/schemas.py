@@ -207,9 +207,12 @@ HV_NODE_HEADROOM_PROFILE = TableSchema(
     ),
 )
 
+_NARROW = "{binding}: {metric} {value}, limit {limit}"
+
 GROUP_SUMMARY = TableSchema(
     name="headroom by transformer",
     meaning="What a planner reads first.",
+    narrow=_NARROW,
     columns=(
         Column("feeder", "text", "Feeder"),
         Column("direction", "text", "export or import; left out where the run has one"),
@@ -229,6 +232,7 @@ GROUP_SUMMARY = TableSchema(
 LOCATION_SUMMARY = TableSchema(
     name="headroom by HV location",
     meaning="What a planner reads first.",
+    narrow=_NARROW,
     columns=(
         Column("feeder", "text", "Feeder"),
         Column("direction", "text", "export or import; left out where all rows have the same"),

@@ -15,6 +15,7 @@ _SIDE = {"import": "takes", "export": "supplies"}
 USAGE_SUMMARY = TableSchema(
     name="behind the limits that bind",
     meaning="Shares of growth and of what was there before, and the largest users; binding_usage has all of them.",
+    narrow="{metric}, {method}: {largest}",
     columns=(
         Column("feeder", "text", "Feeder"),
         Column("limit", "text", "Equipment and phase"),
