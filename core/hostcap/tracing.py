@@ -65,6 +65,9 @@ def directed(period: FlowPeriod, *, netting: Netting = "none") -> DirectedFlows:
     out_mw = sums(send, sent, size) + sums(network.row_bus, load, size)
     half = period.fixed_loss_mw / 2.0
     fixed = sums(network.from_bus, half, size) + sums(network.to_bus, half, size)
+    made = (send, receive, sent, received, generation, load, in_mw, out_mw, in_mw - out_mw - fixed)
+    for array in made:
+        array.setflags(write=False)  # kept without a copy
     return DirectedFlows(
         send=send,
         receive=receive,
@@ -74,7 +77,7 @@ def directed(period: FlowPeriod, *, netting: Netting = "none") -> DirectedFlows:
         load_mw=load,
         in_mw=in_mw,
         out_mw=out_mw,
-        mismatch_mw=in_mw - out_mw - fixed,
+        mismatch_mw=made[-1],
         lost=np.flatnonzero((left < 0) & (sent > 0)),
     )
 

@@ -1,11 +1,14 @@
 """Mode ``compat``: the original program's way of joining branches and nodes, and its bus use.
 
 Source: tracing method, section 10. Kept so that its published numbers can be had again; use another mode for new work.
+The matrix and what flows through buses are those of single branches; the share of a label is that of the sum of its
+branches' MW, with sign.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -13,50 +16,92 @@ from attrs import frozen
 from hostcap._arrays import FloatArray, IntArray, sums
 from hostcap.flows import FlowNetwork, FlowPeriod
 from hostcap_stock.bialek.equations import Equations
-from hostcap_stock.bialek.kernel import add_rows
+from hostcap_stock.bialek.kernel import add_columns, halves, scaled_rows
+
+HELD = 16
+"""Networks whose joins are remembered; a few topologies come again and again within a day."""
 
 
 @frozen(kw_only=True, eq=False)
-class _Join:
-    """How a network is joined: branches to labels, buses with branches to one node each."""
+class Join:
+    """How a network is joined.
 
+    Attributes:
+        single: Its branches one by one, each bus with branches at its last node by name.
+        network: The same with labels in place of parallel branches.
+        label: Label of each branch, shape (branch,).
+        row: Node of each row of the network's own map, -1 where it vanishes, shape (row,).
+        owner: Column of each node in the tables of branches, where buses of one node are added, shape (node,).
+    """
+
+    single: FlowNetwork
     network: FlowNetwork
     label: IntArray
-    bus: IntArray
-
-
-class Joined:
-    """Periods as the original saw them; the last join is kept, as many periods share one network."""
-
-    def __init__(self) -> None:
-        self._held: tuple[FlowNetwork, _Join] | None = None
+    row: IntArray
+    owner: IntArray
 
     def period(self, period: FlowPeriod) -> FlowPeriod:
-        """Parallel branches added with sign under one label, all of a bus at its last node by name."""
-        join = self._join(period.network)
-        old, size = period.network, join.network.branch.size
+        """A period on the ``single`` network; negative load *replaces* a row's generation, and the reverse."""
+        old = period.network
         generation, load = _replaced(old, period)
-        at = join.bus[old.row_bus]
-        seen = at >= 0
-        nodes = join.network.node.size
+        seen, nodes = self.row >= 0, self.single.node.size
         return FlowPeriod(
-            network=join.network,
+            network=self.single,
             label=period.label,
             start=period.start,
             minutes=period.minutes,
-            flow_mw=sums(join.label, period.flow_mw, size),
-            loss_mw=sums(join.label, period.loss_mw, size),
-            fixed_loss_mw=sums(join.label, period.fixed_loss_mw, size),
-            generation_mw=sums(at[seen], generation[seen], nodes),
-            load_mw=sums(at[seen], load[seen], nodes),
-            findings=period.findings,
+            flow_mw=period.flow_mw,
+            loss_mw=period.loss_mw,
+            fixed_loss_mw=period.fixed_loss_mw,
+            generation_mw=sums(self.row[seen], generation[seen], nodes),
+            load_mw=sums(self.row[seen], load[seen], nodes),
         )
 
-    def _join(self, network: FlowNetwork) -> _Join:
-        held = self._held
+    def labelled(self, period: FlowPeriod, way: Equations, bus_mw: FloatArray) -> FloatArray:
+        """Shares of labels: the sum of their MW, with sign, over what flows through the bus."""
+        size = self.network.branch.size
+        back = period.flow_mw < 0
+        left = np.sign(period.flow_mw) * np.maximum(np.abs(period.flow_mw) - period.loss_mw, 0.0)
+        at_from = sums(self.label, np.where(back, left, period.flow_mw), size)
+        at_to = sums(self.label, np.where(back, period.flow_mw, left), size)
+        forward = at_to >= 0
+        from_bus, to_bus = self.network.from_bus, self.network.to_bus
+        bus = np.where(forward == way.upstream, from_bus, to_bus)
+        mw = np.abs(np.where(forward == way.upstream, at_from, at_to))
+        shared = np.empty((size, bus_mw.shape[1]))
+        scaled_rows(bus, mw * way.local[bus], bus_mw, shared)
+        return shared
+
+    def owned(self, user: IntArray) -> tuple[IntArray, IntArray]:
+        """Users of the tables of branches, and the column of each of ``user`` among them."""
+        owner = self.owner[user]
+        found, place = _listed(owner, self.owner.size)
+        return found, place[owner]
+
+
+class Joins:
+    """The joins of networks, each made once as long as it is remembered."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[FlowNetwork, Join]] = {}
+
+    def of(self, network: FlowNetwork) -> Join:
+        """The join of a network."""
+        held = self._held.get(id(network))
         if held is None or held[0] is not network:
-            held = self._held = (network, _joined(network))  # one topology at a time: a year may have thousands
+            kept = list(self._held.items())[1 - HELD :]
+            held = (network, _joined(network))
+            self._held = dict([*kept, (id(network), held)])  # a new one, as several threads read it
         return held[1]
+
+
+def added(columns: IntArray, count: int, values: FloatArray) -> FloatArray:
+    """Columns of one node added; ``values`` themselves where every node has one."""
+    if count == values.shape[1]:
+        return values
+    total = np.zeros((values.shape[0], count))
+    add_columns(columns, values, total)
+    return total
 
 
 def _replaced(network: FlowNetwork, period: FlowPeriod) -> tuple[FloatArray, FloatArray]:
@@ -69,38 +114,46 @@ def _replaced(network: FlowNetwork, period: FlowPeriod) -> tuple[FloatArray, Flo
     )
 
 
-def _joined(network: FlowNetwork) -> _Join:
-    pairs: dict[tuple[int, int], list[int]] = {}
-    for e, ends in enumerate(zip(network.from_bus.tolist(), network.to_bus.tolist(), strict=True)):
-        pairs.setdefault(ends, []).append(e)
-    label = np.empty(network.branch.size, dtype=np.int32)
-    for place, members in enumerate(pairs.values()):
-        label[members] = place
-    last: dict[int, str] = {}
-    for node, bus in zip(network.row_node.tolist(), network.row_bus.tolist(), strict=True):
-        last[bus] = max(last.get(bus, ""), network.node[node])
-    joined_buses = np.union1d(network.from_bus, network.to_bus)
-    with_node = [bus for bus in joined_buses.tolist() if bus in last]
+def _joined(network: FlowNetwork) -> Join:
+    ends = network.from_bus.astype(np.int64) * network.bus.size + network.to_bus
+    _, first, label = np.unique(ends, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # labels in the order of their first branch
+    first, label = first[order], np.argsort(order)[label]
+    members: dict[int, list[str]] = {}
+    for place, name in zip(label.tolist(), network.branch.tolist(), strict=True):
+        members.setdefault(place, []).append(name)
+    # The last node by name of each bus that has branches.
+    by_name = np.argsort(np.array(network.node.tolist(), dtype=str)[network.row_node], kind="stable")
+    last = np.full(network.bus.size, -1)
+    last[network.row_bus[by_name]] = network.row_node[by_name]
+    joined = np.zeros(network.bus.size, dtype=bool)
+    joined[network.from_bus] = joined[network.to_bus] = True
+    with_node = np.flatnonzero(joined & (last >= 0))
     at_bus = np.full(network.bus.size, -1, dtype=np.int32)
-    at_bus[with_node] = np.arange(len(with_node))
-    nodes = _numbered([last[bus] for bus in with_node])
-    station = np.full(network.bus.size, -1, dtype=np.int32)
-    station[with_node] = np.arange(len(with_node))
-    return _Join(
+    at_bus[with_node] = np.arange(with_node.size)
+    names = network.node[last[with_node]].tolist()
+    nodes = _numbered(names)
+    place_of = {name: place for place, name in reversed(list(enumerate(names)))}
+    rest: dict[str, Any] = {
+        "bus": network.bus,
+        "node": nodes,
+        "row_node": np.arange(with_node.size),
+        "row_bus": with_node,
+        "row_factor": np.ones(with_node.size),
+        "stations": nodes,
+        "bus_station": at_bus,
+    }
+    return Join(
+        single=FlowNetwork(branch=network.branch, from_bus=network.from_bus, to_bus=network.to_bus, **rest),
         network=FlowNetwork(
-            branch=[", ".join(sorted(network.branch[members].tolist())) for members in pairs.values()],
-            bus=network.bus,
-            node=nodes,
-            from_bus=[ends[0] for ends in pairs],
-            to_bus=[ends[1] for ends in pairs],
-            row_node=range(len(nodes)),
-            row_bus=with_node,
-            row_factor=np.ones(len(nodes)),
-            stations=nodes,
-            bus_station=station,
+            branch=[", ".join(sorted(members[place])) for place in range(first.size)],
+            from_bus=network.from_bus[first],
+            to_bus=network.to_bus[first],
+            **rest,
         ),
-        label=label,
-        bus=at_bus,
+        label=label.astype(np.int32),
+        row=at_bus[network.row_bus],
+        owner=np.array([place_of[name] for name in names], dtype=np.int32),
     )
 
 
@@ -140,14 +193,19 @@ def half_and_half(
     bus = network.row_bus
     passed_on = taken_or_supplied_mw * way.local[bus] * bus_mw.sum(axis=1)[bus]
     diagonal = 0.5 * (own_mw + passed_on)
-    nodes = network.node.size
-    column = np.union1d(user, np.flatnonzero(diagonal > 0)).astype(np.int32)
-    shares = np.zeros((nodes, user.size))
-    half = np.full(network.branch.size, 0.5)
-    every = np.arange(network.branch.size, dtype=np.int32)
-    for end in (network.from_bus, network.to_bus):
-        add_rows(network.bus_station[end], every, half, branch_mw, shares)
-    use = np.zeros((nodes, column.size))
-    use[:, np.searchsorted(column, user)] = shares
-    use[column, np.arange(column.size)] += diagonal[column]
+    on_diagonal = np.flatnonzero(diagonal > 0)
+    column, place = _listed(np.concatenate([user, on_diagonal]), network.node.size)
+    use = np.empty((network.node.size, column.size))
+    halves(network.bus_station[network.from_bus], network.bus_station[network.to_bus], branch_mw, place[user], use)
+    use[on_diagonal, place[on_diagonal]] += diagonal[on_diagonal]
     return column, use
+
+
+def _listed(index: IntArray, size: int) -> tuple[IntArray, IntArray]:
+    """Each index once, rising, and the place of every index among them."""
+    there = np.zeros(size, dtype=bool)
+    there[index] = True
+    listed = np.flatnonzero(there).astype(np.int32)
+    place = np.full(size, -1, dtype=np.int32)
+    place[listed] = np.arange(listed.size, dtype=np.int32)
+    return listed, place

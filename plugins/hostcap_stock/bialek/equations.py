@@ -39,12 +39,10 @@ class Equations:
     upstream: bool
 
     def swept(self, order: Long, injected: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Rows of buses and branches by the sweep; ``order`` is upstream, and turned here for downstream."""
-        bus_mw = injected.copy()
-        branch_mw = np.zeros((self.tail.size, injected.shape[1]))
-        turned = order if self.upstream else np.ascontiguousarray(order[::-1])
-        sweep(turned, self.tail, self.head, self.passed, self.shared, bus_mw, branch_mw)
-        return bus_mw, branch_mw
+        """Rows of buses and branches by the sweep; ``order`` is upstream's, and ``injected`` is used up."""
+        branch_mw = np.empty((self.tail.size, injected.shape[1]))
+        sweep(order, not self.upstream, self.tail, self.head, self.passed, self.shared, injected, branch_mw)
+        return injected, branch_mw
 
     def solved(self, injected: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rows of buses and branches by a sparse LU of ``I - T`` with all users at once.

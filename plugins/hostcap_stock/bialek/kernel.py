@@ -69,8 +69,18 @@ def ordering(tail: IntArray, head: IntArray, mw: FloatArray, size: int) -> tuple
 
 
 @_compiled
+def put_in(row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, bus_mw: FloatArray) -> None:
+    """What users put in at each bus: ``bus_mw[row_bus, of_row] += row_mw``, everything else 0; -1 is no user."""
+    bus_mw[:] = 0.0
+    for n in range(row_bus.size):
+        if of_row[n] >= 0:
+            bus_mw[row_bus[n], of_row[n]] += row_mw[n]
+
+
+@_compiled
 def sweep(
     order: Long,
+    backwards: bool,
     tail: IntArray,
     head: IntArray,
     passed: FloatArray,
@@ -82,6 +92,7 @@ def sweep(
 
     Args:
         order: Buses; no branch leads from a later to an earlier one.
+        backwards: Whether the order is to be taken from its end.
         tail: Bus that each branch is reached from.
         head: Bus that it leads to.
         passed: Part of the tail's row that the head receives.
@@ -90,16 +101,60 @@ def sweep(
         branch_mw: Filled, shape (branch, user).
     """
     size, users = bus_mw.shape
-    first, listed = leaving(tail, np.maximum(passed, shared), size)
-    for place in range(order.size):
-        bus = order[place]
+    live = np.maximum(passed, shared)
+    first, listed = leaving(tail, live, size)
+    for e in range(tail.size):
+        if live[e] <= 0.0:
+            branch_mw[e, :] = 0.0
+    for place in range(size):
+        bus = order[size - 1 - place] if backwards else order[place]
+        source = bus_mw[bus]
         for p in range(first[bus], first[bus + 1]):
             e = listed[p]
-            other, part, given = head[e], shared[e], passed[e]
+            target, share = bus_mw[head[e]], branch_mw[e]
+            part, given = shared[e], passed[e]
             for k in range(users):
-                mw = bus_mw[bus, k]
-                branch_mw[e, k] = part * mw
-                bus_mw[other, k] += given * mw
+                mw = source[k]
+                share[k] = part * mw
+                target[k] += given * mw
+
+
+@_compiled
+def spread(
+    of_row: IntArray,
+    row_bus: IntArray,
+    row_mw: FloatArray,
+    local: FloatArray,
+    bus_mw: FloatArray,
+    out: FloatArray,
+    transposed: bool,
+) -> None:
+    """What each row of the other direction has of the users of this one, added up by ``of_row``; -1 is left out."""
+    out[:] = 0.0
+    for n in range(of_row.size):
+        other, bus = of_row[n], row_bus[n]
+        part = row_mw[n] * local[bus]
+        if other < 0 or part == 0.0:
+            continue
+        if transposed:
+            for k in range(bus_mw.shape[1]):
+                out[k, other] += part * bus_mw[bus, k]
+        else:
+            for k in range(bus_mw.shape[1]):
+                out[other, k] += part * bus_mw[bus, k]
+
+
+@_compiled
+def into_stations(
+    send: IntArray, receive: IntArray, bus_station: IntArray, branch_mw: FloatArray, station_mw: FloatArray
+) -> None:
+    """Shares of branches that lead into a station from outside of it."""
+    station_mw[:] = 0.0
+    for e in range(send.size):
+        station = bus_station[receive[e]]
+        if station >= 0 and station != bus_station[send[e]]:
+            for k in range(branch_mw.shape[1]):
+                station_mw[station, k] += branch_mw[e, k]
 
 
 @_compiled
@@ -118,6 +173,58 @@ def add_cells(row: IntArray, column: IntArray, mw: FloatArray, out: FloatArray) 
     for n in range(row.size):
         if row[n] >= 0 and column[n] >= 0:
             out[row[n], column[n]] += mw[n]
+
+
+@_compiled
+def scaled_rows(source: IntArray, factor: FloatArray, rows: FloatArray, out: FloatArray) -> None:
+    """``out = factor * rows[source]``."""
+    for n in range(source.size):
+        if factor[n] == 0.0:
+            out[n, :] = 0.0
+            continue
+        row, target = rows[source[n]], out[n]
+        for k in range(out.shape[1]):
+            target[k] = factor[n] * row[k]
+
+
+@_compiled
+def halves(first: IntArray, second: IntArray, branch_mw: FloatArray, column: IntArray, out: FloatArray) -> None:
+    """Half of each branch's row at both of its places; -1 is none.
+
+    Args:
+        first: One place of each branch.
+        second: The other.
+        branch_mw: Shape (branch, user).
+        column: Column of each user, rising.
+        out: Filled, shape (place, column).
+    """
+    width = column.size
+    begin = np.empty(width + 1, dtype=np.int64)
+    stretches = 0
+    for j in range(width):
+        if j == 0 or column[j] != column[j - 1] + 1:
+            begin[stretches] = j
+            stretches += 1
+    begin[stretches] = width
+    out[:] = 0.0
+    for e in range(first.size):
+        for place in (first[e], second[e]):
+            if place < 0:
+                continue
+            for s in range(stretches):
+                start, size = begin[s], begin[s + 1] - begin[s]
+                source = branch_mw[e, start : start + size]
+                target = out[place, column[start] : column[start] + size]
+                for j in range(size):
+                    target[j] += 0.5 * source[j]
+
+
+@_compiled
+def add_columns(column: IntArray, values: FloatArray, out: FloatArray) -> None:
+    """``out[:, column] += values``."""
+    for i in range(values.shape[0]):
+        for j in range(column.size):
+            out[i, column[j]] += values[i, j]
 
 
 @_compiled

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import attrs
 import numpy as np
@@ -13,16 +14,26 @@ from attrs import frozen
 
 from hostcap._arrays import FloatArray, IntArray, ints, sums
 from hostcap.errors import TraceError
-from hostcap.findings import some
+from hostcap.findings import Finding, some
 from hostcap.flows import FailedPeriod, FlowNetwork, FlowPeriod
 from hostcap.tracing import ZERO_MW, DirectedFlows, Shares, Trace, TraceBalance, directed
-from hostcap_stock.bialek.compat import Joined, half_and_half
+from hostcap_stock.bialek.compat import Join, Joins, added, half_and_half
 from hostcap_stock.bialek.config import BialekConfig
 from hostcap_stock.bialek.cycles import Cycle, cycles
 from hostcap_stock.bialek.equations import Equations, equations
 from hostcap_stock.bialek.findings import findings_of
-from hostcap_stock.bialek.kernel import Long, add_cells, add_rows, ordering, parts
+from hostcap_stock.bialek.kernel import (
+    Long,
+    add_cells,
+    add_rows,
+    into_stations,
+    ordering,
+    parts,
+    put_in,
+    spread,
+)
 
+ArrayT = TypeVar("ArrayT", FloatArray, IntArray)
 AHEAD = 2
 """Periods that wait for each thread."""
 
@@ -44,7 +55,7 @@ class BialekTracer:
 
     def __init__(self, config: BialekConfig) -> None:
         self.config = config
-        self._joined = Joined()
+        self._joins = Joins()
 
     @property
     def mode(self) -> str:
@@ -57,35 +68,40 @@ class BialekTracer:
         Raises:
             TraceError: A loop of branches circulates, and nothing leaves it or comes into it.
         """
-        compat = self.config.mode == "compat"
-        traced = self._joined.period(period) if compat else period
+        join = self._joins.of(period.network) if self.config.mode == "compat" else None
+        traced = join.period(period) if join else period
         network = traced.network
         flows = directed(traced, netting=self.config.netting)
-        flowing = flows.sent_mw
-        order, ordered = ordering(flows.send, flows.receive, flowing, network.bus.size)
+        size = network.bus.size
+        order, ordered = ordering(flows.send, flows.receive, flows.sent_mw, size)
         circling: tuple[Cycle, ...] = ()
         dropped_mw = 0.0
-        if ordered < network.bus.size:
+        if ordered < size:
             circling = cycles(flows, network.row_bus)
             flows, circling, dropped_mw = self._without_circulation(period, network, flows, circling)
-            order, ordered = ordering(flows.send, flows.receive, flows.sent_mw, network.bus.size)
-        acyclic = order if ordered == network.bus.size else None
-        up = self._way(network, flows, flows.generation_mw, equations(flows, self.config.mode, "up"), acyclic)
-        down = self._way(network, flows, flows.load_mw, equations(flows, self.config.mode, "down"), acyclic)
-        up_mw = _spread(network, down, flows.load_mw, up)
-        down_mw = _spread(network, up, flows.generation_mw, down)
+            order, ordered = ordering(flows.send, flows.receive, flows.sent_mw, size)
+        acyclic = order if ordered == size else None
+        up = _way(network, flows.generation_mw, equations(flows, self.config.mode, "up"), acyclic)
+        down = _way(network, flows.load_mw, equations(flows, self.config.mode, "down"), acyclic)
+        pairs = (up.user.size, down.user.size)
+        up_mw, down_mw = np.empty(pairs), np.empty(pairs)
+        spread(down.of_row, network.row_bus, flows.load_mw, up.equations.local, up.bus_mw, up_mw, True)
+        spread(up.of_row, network.row_bus, flows.generation_mw, down.equations.local, down.bus_mw, down_mw, False)
         dead_end = ints(np.flatnonzero((flows.out_mw < ZERO_MW) & (flows.in_mw >= ZERO_MW)))
         dead_end_mw = float(up.bus_mw[dead_end].sum())
         balance = _balance(traced, flows, up, down, float(up_mw.sum()), float(down_mw.sum()), dead_end_mw, circling)
+        findings = findings_of(network, flows, balance, dead_end, dropped_mw)
+        if join:
+            return _compat(period, traced, join, flows, up, down, up_mw, down_mw, balance, findings)
         return Trace(
             period=period,
             network=network,
-            up=_shares(network, flows, up, compat=compat),
-            down=_shares(network, flows, down, compat=compat),
-            up_mw=_done(np.ascontiguousarray(up_mw.T)),
+            up=_shares(network, flows, up),
+            down=_shares(network, flows, down),
+            up_mw=_done(up_mw),
             down_mw=_done(down_mw),
             balance=balance,
-            findings=findings_of(network, flows, balance, dead_end, dropped_mw),
+            findings=findings,
         )
 
     def traces(self, periods: Iterable[FlowPeriod | FailedPeriod]) -> Iterator[Trace | FailedPeriod]:
@@ -155,60 +171,87 @@ class BialekTracer:
         )
         return left, tuple(cycle for cycle in found if not cycle.closed), dropped
 
-    @staticmethod
-    def _way(
-        network: FlowNetwork, flows: DirectedFlows, row_mw: FloatArray, way: Equations, order: Long | None
-    ) -> _Way:
-        of_node = sums(network.row_node, row_mw, network.node.size)
-        user = np.flatnonzero(of_node > 0).astype(np.int32)
-        place = np.full(network.node.size, -1, dtype=np.int32)
-        place[user] = np.arange(user.size, dtype=np.int32)
-        of_row = place[network.row_node]
-        injected = np.zeros((network.bus.size, user.size))
-        add_cells(network.row_bus, of_row, row_mw, injected)
-        bus_mw, branch_mw = way.solved(injected) if order is None else way.swept(order, injected)
-        return _Way(equations=way, user=user, of_row=of_row, user_mw=of_node[user], bus_mw=bus_mw, branch_mw=branch_mw)
+
+def _way(network: FlowNetwork, row_mw: FloatArray, way: Equations, order: Long | None) -> _Way:
+    of_node = sums(network.row_node, row_mw, network.node.size)
+    user = np.flatnonzero(of_node > 0).astype(np.int32)
+    place = np.full(network.node.size, -1, dtype=np.int32)
+    place[user] = np.arange(user.size, dtype=np.int32)
+    of_row = place[network.row_node]
+    injected = np.empty((network.bus.size, user.size))
+    put_in(network.row_bus, of_row, row_mw, injected)
+    bus_mw, branch_mw = way.solved(injected) if order is None else way.swept(order, injected)
+    return _Way(equations=way, user=user, of_row=of_row, user_mw=of_node[user], bus_mw=bus_mw, branch_mw=branch_mw)
 
 
-def _spread(network: FlowNetwork, takers: _Way, row_mw: FloatArray, way: _Way) -> FloatArray:
-    """What each user of the other direction has of the users of this one, shape (other, user)."""
-    spread = np.zeros((takers.user.size, way.user.size))
-    add_rows(takers.of_row, network.row_bus, row_mw * way.equations.local[network.row_bus], way.bus_mw, spread)
-    return spread
-
-
-def _shares(network: FlowNetwork, flows: DirectedFlows, way: _Way, *, compat: bool) -> Shares:
-    column = way.user
-    if compat:
-        own, other = flows.generation_mw, flows.load_mw
-        own, other = (own, other) if way.equations.upstream else (other, own)
-        column, station_mw = half_and_half(network, way.equations, way.user, own, other, way.bus_mw, way.branch_mw)
-    else:
-        station_mw = np.zeros((network.stations.size, way.user.size))
-        if network.stations.size:
-            _into_stations(network, flows, way, station_mw)
+def _shares(network: FlowNetwork, flows: DirectedFlows, way: _Way) -> Shares:
+    """Shares of one direction; stations: what enters over branches from others, and their own generation."""
+    station_mw = np.empty((network.stations.size, way.user.size))
+    if network.stations.size:
+        into_stations(flows.send, flows.receive, network.bus_station, way.branch_mw, station_mw)
+        own = network.bus_station[network.row_bus]
+        if way.equations.upstream:
+            add_cells(own, way.of_row, flows.generation_mw, station_mw)
+        else:
+            factor = flows.generation_mw * way.equations.local[network.row_bus]
+            add_rows(own, network.row_bus, factor, way.bus_mw, station_mw)
     return Shares(
-        user=way.user,
-        station_user=column,
-        user_mw=way.user_mw,
+        user=_done(way.user),
+        user_mw=_done(way.user_mw),
         branch_mw=_done(way.branch_mw),
         bus_mw=_done(way.bus_mw),
         station_mw=_done(station_mw),
     )
 
 
-def _into_stations(network: FlowNetwork, flows: DirectedFlows, way: _Way, station_mw: FloatArray) -> None:
-    """What enters each station: shares of branches from other stations, and of its own generation."""
-    station = network.bus_station[flows.receive]
-    entered = np.where(station == network.bus_station[flows.send], -1, station).astype(np.int32)
-    every = np.arange(network.branch.size, dtype=np.int32)
-    add_rows(entered, every, np.ones(every.size), way.branch_mw, station_mw)
-    own = network.bus_station[network.row_bus]
-    if way.equations.upstream:
-        add_cells(own, way.of_row, flows.generation_mw, station_mw)
-    else:
-        factor = flows.generation_mw * way.equations.local[network.row_bus]
-        add_rows(own, network.row_bus, factor, way.bus_mw, station_mw)
+def _compat(
+    period: FlowPeriod,
+    traced: FlowPeriod,
+    join: Join,
+    flows: DirectedFlows,
+    up: _Way,
+    down: _Way,
+    up_mw: FloatArray,
+    down_mw: FloatArray,
+    balance: TraceBalance,
+    findings: tuple[Finding, ...],
+) -> Trace:
+    """The trace under the original's labels, columns of one node added but for its bus use."""
+    (up_user, up_column), (down_user, down_column) = join.owned(up.user), join.owned(down.user)
+    both = []
+    for way, own, other, user, column in (
+        (up, flows.generation_mw, flows.load_mw, up_user, up_column),
+        (down, flows.load_mw, flows.generation_mw, down_user, down_column),
+    ):
+        branch_mw = join.labelled(traced, way.equations, way.bus_mw)
+        station_user, station_mw = half_and_half(
+            join.network, way.equations, way.user, own, other, way.bus_mw, branch_mw
+        )
+        both.append(
+            Shares(
+                user=user,
+                user_mw=added(column, user.size, way.user_mw[None])[0],
+                branch_mw=_done(added(column, user.size, branch_mw)),
+                bus_mw=_done(added(column, user.size, way.bus_mw)),
+                station_mw=_done(station_mw),
+                station_user=station_user,
+            )
+        )
+
+    def pairs(mw: FloatArray) -> FloatArray:
+        by_taker = added(down_column, down_user.size, mw)
+        return np.ascontiguousarray(added(up_column, up_user.size, np.ascontiguousarray(by_taker.T)).T)
+
+    return Trace(
+        period=period,
+        network=join.network,
+        up=both[0],
+        down=both[1],
+        up_mw=_done(pairs(up_mw)),
+        down_mw=_done(pairs(down_mw)),
+        balance=balance,
+        findings=findings,
+    )
 
 
 def _balance(
@@ -242,7 +285,7 @@ def _balance(
     )
 
 
-def _done(array: FloatArray) -> FloatArray:
+def _done(array: ArrayT) -> ArrayT:
     """Read-only, so that it is kept without a copy."""
     array.setflags(write=False)
     return array
