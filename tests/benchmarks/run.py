@@ -21,7 +21,7 @@ from bench_timing import Section, Settings, conditions, in_markdown, one_core, p
 REPOSITORY = Path(__file__).resolve().parents[2]
 NETWORKS = Path(os.environ.get("HOSTCAP_NETWORKS", REPOSITORY.parent / "shared" / "data" / "networks"))
 PAGE = REPOSITORY / "docs" / "reference" / "benchmarks.md"
-ORDER = ("snapshot", "search", "instants", "year", "power-grid-model", "scaling")
+ORDER = ("snapshot", "search", "instants", "year", "power-grid-model", "scaling", "tracing")
 TO_COME = {
     "year": "## A year of half-hours\n\nTo be measured: `python tests/benchmarks/run.py year` puts the table here."
 }
@@ -49,6 +49,7 @@ def _benchmarks() -> dict[str, Callable[[Settings], Section]]:
     import bench_scaling
     import bench_search
     import bench_snapshot
+    import bench_tracing
     import bench_year
 
     return {
@@ -58,6 +59,7 @@ def _benchmarks() -> dict[str, Callable[[Settings], Section]]:
         "year": bench_year.run,
         "power-grid-model": bench_power_grid_model.run,
         "scaling": bench_scaling.run,
+        "tracing": bench_tracing.run,
     }
 
 

@@ -60,11 +60,13 @@ def matrix(b, n, downstream):
         .fillna(0.0)
     )
     through = pd.DataFrame({"in": into + gen, "out": out + load})
-    for pair, row in pd.DataFrame({"flow": flows}).iterrows():
-        if downstream:
-            a.loc[pair[1], pair[0]] = row.flow / through["out"].loc[pair[0]] if through["out"].loc[pair[0]] else 0.0
-        else:
-            a.loc[pair[0], pair[1]] = row.flow / through["in"].loc[pair[1]] if through["in"].loc[pair[1]] else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):  # buses without flow, put right below
+        for pair, row in pd.DataFrame({"flow": flows}).iterrows():
+            if downstream:
+                a.loc[pair[1], pair[0]] = row.flow / through["out"].loc[pair[0]]
+            else:
+                a.loc[pair[0], pair[1]] = row.flow / through["in"].loc[pair[1]]
+    a = a.replace([np.inf, -np.inf], np.nan).fillna(0.0)
     inverse = np.linalg.inv(a.values)
     each = (1.0 / through["in"]).replace([np.inf, -np.inf], np.nan).fillna(0.0)
     if downstream:
@@ -115,9 +117,18 @@ def stations(frame, gen, load, node_of):
     own = square * load.reindex(index) / 2.0 + square * gen.reindex(index) / 2.0
     buses = [bus for bus in node_of.index if bus in halves.index]
     use = (halves.reindex(index=buses, columns=buses) + own.loc[buses, buses]).fillna(0.0)
-    use.index = use.index.map(lambda bus: node_of[bus])
-    use.columns = use.columns.map(lambda bus: node_of[bus])
+    use.index = use.columns = numbered([node_of[bus] for bus in use.index])
     return use
+
+
+def numbered(names):
+    """A node that several buses bear gets .1, .2 and so on, as the reader of these tables did it."""
+    seen = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, -1) + 1
+        found.append(f"{name}.{seen[name]}" if seen[name] else name)
+    return found
 
 
 def traced(nodes, branches, node_of, branch_of):
