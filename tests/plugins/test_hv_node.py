@@ -48,7 +48,7 @@ PUBLISHED = """
 def test_the_published_columns_are_there_in_their_order() -> None:
     names, published = list(HV_NODE_HEADROOM.names), PUBLISHED.split()
     assert names[: len(published)] == published
-    assert names[len(published) :] == ["status", "iteration"]
+    assert names[len(published) :] == ["status", "iteration", "injected_kw"]
 
 
 def test_a_row_says_where_it_is_and_what_is_tied_to_it(demo_folder: Path) -> None:

@@ -73,7 +73,8 @@ class Weighted:
             of_group = np.zeros(len(frozen.network.groups) + 1)
             np.maximum.at(of_group, customers.group, existing)
             largest = of_group[customers.group]
-        return np.divide(existing, largest, out=np.zeros_like(existing), where=largest > 0)
+        # A group whose largest is 0 has zeros alone.
+        return existing / np.where(largest > 0, largest, 1.0)
 
     def _existing_kw(self, frozen: FrozenNetwork) -> FloatArray:
         point = frozen.operating_point

@@ -29,12 +29,14 @@ class SitesSearched:
     Attributes:
         direction: Whether growth generates or consumes.
         operating_point: The start.
+        per_kw: What one kW of growth injects or draws at the instant, > 0; 1 unless growth follows a profile.
         result: What was found.
         started: What was noticed on the way to the start.
     """
 
     direction: Direction
     operating_point: OperatingPoint
+    per_kw: float
     result: AloneResult
     started: tuple[Finding, ...]
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from hostcap.errors import StoppedError
 from hostcap.findings import Finding
-from hostcap.growth import Direction, location_growth
+from hostcap.growth import Direction, UnitInjection, location_growth
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.one_at_a_time import AloneResult, search_one_at_a_time
@@ -67,10 +67,12 @@ class HvNodeHeadroom:
         self, frozen: FrozenNetwork, choice: LocationChoice, limits: LimitSet, direction: Direction | None = None
     ) -> Plan:
         """States of growth at the sites, one scope each; the study's first direction unless another is given."""
-        moment = Moment.of(frozen.network, frozen.operating_point, self.profiles)
-        unit = self.injection.unit(direction or self.injection.directions[0], moment)
+        unit = self._unit(frozen, direction or self.injection.directions[0])
         growth = location_growth(frozen.network, choice.first, self.config.step_kw_per_node, unit)
         return self.solver.plan(frozen, growth, limits)
+
+    def _unit(self, frozen: FrozenNetwork, direction: Direction) -> UnitInjection:
+        return self.injection.unit(direction, Moment.of(frozen.network, frozen.operating_point, self.profiles))
 
     def check(self, job: Job) -> Preview:
         """Solve the first start and the first step of some sites, and say how many states a run solves at most."""
@@ -151,6 +153,7 @@ class HvNodeHeadroom:
             searched = SitesSearched(
                 direction=direction,
                 operating_point=point,
+                per_kw=abs(self._unit(frozen, direction).p_kw),
                 result=result,
                 started=(*point.findings, *frozen.findings),
             )

@@ -80,6 +80,7 @@ def _rows(
     result, point = searched.result, searched.operating_point
     statuses = [STATUSES[s] for s in result.status[site]]
     steps = result.iteration[site].tolist()
+    available_kw = tidy(floats(result.level[site]) * labels.step_kw)
     columns: dict[str, Any] = {
         **labels.run_columns(size),
         "location_type": locations.kind[at],
@@ -91,7 +92,8 @@ def _rows(
         "phase_code": phase_codes(locations, network.nodes)[at],
         "total_base_net_import_kw": np.full(size, point.load_kw.sum()),
         "total_base_net_export_kw": np.full(size, point.generation_kw.sum()),
-        "available_headroom_kw": tidy(floats(result.level[site]) * labels.step_kw),
+        "available_headroom_kw": available_kw,
+        "injected_kw": tidy(available_kw * searched.per_kw),
         "headroom_direction": [labels.direction.value] * size,
         "binding_id": [
             None if step == NEVER else labels.id_of("binding", _key(network, choice, START if step == 0 else own))

@@ -178,6 +178,9 @@ _LOCATION = (
     Column("available_headroom_kw", "number", "Extra kW at this location alone", unit="kW"),
     DIRECTION,
 )
+_INJECTED = Column(
+    "injected_kw", "number", "What available_headroom_kw injects or draws at the instant: less for panels", unit="kW"
+)
 _HOW = Column("status", "text", "How the search of the location ended; see the headroom method")
 
 HV_NODE_HEADROOM = TableSchema(
@@ -191,6 +194,7 @@ HV_NODE_HEADROOM = TableSchema(
         Column("convergence", "boolean", "False where the next step did not converge"),
         _HOW,
         Column("iteration", "integer", "Step at which the violation was seen; 0 is the start"),
+        _INJECTED,
     ),
 )
 
@@ -204,6 +208,7 @@ HV_NODE_HEADROOM_PROFILE = TableSchema(
         Column("initial_condition_selector", "text", "Initial state's plugin"),
         _HOW,
         Column("is_least", "boolean", "Whether this instant answers for the location"),
+        _INJECTED,
     ),
 )
 

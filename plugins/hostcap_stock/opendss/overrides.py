@@ -15,7 +15,7 @@ from hostcap_stock.opendss.model import GENERATING_CLASSES
 
 def edit_laws(engine: Engine, config: OpenDssConfig) -> None:
     """Voltage laws of base loads and generating elements; the study's commands may refine them."""
-    edits = [("load", "model", config.load_model)]
+    edits: list[tuple[str, str, float | None]] = [("load", "model", config.load_model)]
     edits += [("load", key, value) for key, value in (("vminpu", config.load_vmin_pu), ("vmaxpu", config.load_vmax_pu))]
     for kind in GENERATING_CLASSES:
         edits += [(kind, "vminpu", config.generation_vmin_pu), (kind, "vmaxpu", config.generation_vmax_pu)]
