@@ -11,6 +11,7 @@ import attrs
 from attrs import field, frozen
 
 from hostcap.config import (
+    SOLVER_NAME,
     TABLE_NAMES,
     Part,
     Scope,
@@ -183,6 +184,9 @@ class WorkPackage:
             given = self.document.parts.get(table)
             if table != "network" and given is not None:
                 objects[table] = self.make(given) if isinstance(given, Part) else tuple(self.make(g) for g in given)
+        for attribute, name in self._further_solvers():
+            solver = self.registry.get(SolverPlugin, name)
+            objects[attribute.metadata[SOLVER_NAME]] = solver.make(solver.config())
         return record.make(part.config, objects)
 
     def writers(self) -> list[Writer]:
@@ -193,21 +197,29 @@ class WorkPackage:
     def _check_capabilities(self) -> None:
         parts = self.document.parts
         network, solver = parts.get("network"), parts.get("solver")
-        if not isinstance(network, Part) or not isinstance(solver, Part):
+        if not isinstance(network, Part):
             return
+        asked = [("solver", solver.plugin)] if isinstance(solver, Part) else []
+        asked += [(f"study.{attribute.name}", name) for attribute, name in self._further_solvers()]
         offers = self.registry.get(NetworkPlugin, network.plugin).capabilities
-        needs = self.registry.get(SolverPlugin, solver.plugin).capabilities
-        missing = sorted(needs - offers)
-        if missing:
-            fitting = [
-                name
-                for name in self.registry.names(SolverPlugin)
-                if self.registry.get(SolverPlugin, name).capabilities <= offers
-            ]
-            raise ConfigError(
-                f"solver: {solver.plugin!r} needs {', '.join(missing)}, which network {network.plugin!r} does not "
-                f"offer; solvers that fit it: {', '.join(fitting) or 'none installed'}"
-            )
+        for key, name in asked:
+            missing = sorted(self.registry.get(SolverPlugin, name).capabilities - offers)
+            if missing:
+                fitting = [
+                    each
+                    for each in self.registry.names(SolverPlugin)
+                    if self.registry.get(SolverPlugin, each).capabilities <= offers
+                ]
+                raise ConfigError(
+                    f"{key}: {name!r} needs {', '.join(missing)}, which network {network.plugin!r} does not offer; "
+                    f"solvers that fit it: {', '.join(fitting) or 'none installed'}"
+                )
+
+    def _further_solvers(self) -> list[tuple[attrs.Attribute[Any], str]]:
+        """Keys of the study that name a solver beside the one that it takes, with what they name."""
+        config = self.part("study").config
+        named = [(a, getattr(config, a.name)) for a in attrs.fields(type(config)) if a.metadata.get(SOLVER_NAME)]
+        return [(attribute, name) for attribute, name in named if name is not None]
 
     def _check_profiles(self) -> None:
         """Refuse parts that follow profiles where there are none."""

@@ -3,6 +3,7 @@
 from hostcap.config.canonical import canonical, unstructure
 from hostcap.config.describe import Row, describe
 from hostcap.config.fields import (
+    SOLVER_NAME,
     TABLE_NAMES,
     about,
     between,
@@ -26,6 +27,7 @@ from hostcap.config.toml_file import apply_overrides, read_toml
 from hostcap.config.trust import leads_out, refused_untrusted
 
 __all__ = [
+    "SOLVER_NAME",
     "TABLE_NAMES",
     "Part",
     "Row",

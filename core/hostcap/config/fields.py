@@ -35,6 +35,8 @@ ENGINE_COMMANDS = "engine_commands"
 """Metadata of a field whose value an engine will run."""
 TABLE_NAMES = "table_names"
 """Metadata of a field that lists tables of the study."""
+SOLVER_NAME = "solver_name"
+"""Metadata of a field that names a solver, which the study is given under the name that stands here."""
 SCHEMA = "json_schema"
 """Attribute of a validator that ``in_schema`` sets."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -44,7 +46,12 @@ _FOLDER_NAME = rf'^(?!{_DEVICE})(?![\s\S]*[/\\:*?"<>|\u0000-\u001f\u007f])(?!\s)
 
 
 def about(
-    doc: str, *, unit: str = "", runs_engine_commands: bool = False, names_tables: bool = False
+    doc: str,
+    *,
+    unit: str = "",
+    runs_engine_commands: bool = False,
+    names_tables: bool = False,
+    solver_as: str = "",
 ) -> Mapping[str, Any]:
     """Metadata of a config field.
 
@@ -53,9 +60,12 @@ def about(
         unit: Its unit, such as ``kW``.
         runs_engine_commands: An engine runs what the key says, so that a study that is not trusted may not give it.
         names_tables: The key lists tables of the study; names that it does not make are refused before it runs.
+        solver_as: The key of a study names a further solver; it must fit the network, and the study is made with it
+            under this name.
     """
     marks = {ENGINE_COMMANDS: runs_engine_commands, TABLE_NAMES: names_tables}
-    return {DOC: doc, UNIT: unit} | {mark: True for mark, given in marks.items() if given}
+    named = {SOLVER_NAME: solver_as} if solver_as else {}
+    return {DOC: doc, UNIT: unit} | {mark: True for mark, given in marks.items() if given} | named
 
 
 def in_schema(**keywords: Any) -> Callable[[CheckT], CheckT]:

@@ -43,6 +43,7 @@ class LVHeadroom(LvHeadroomConfig):
         allocation: How growth is shared among customers.
         solver: What solves the states.
         profiles: What customers do over time, for parts that ask for it.
+        checker: A second solver, which solves the reported states again; differences are findings.
     """
 
     constraints: Sequence[Constraint] = field(converter=_some)
@@ -51,6 +52,7 @@ class LVHeadroom(LvHeadroomConfig):
     allocation: Allocation = field(factory=Uniform)
     solver: Solver = field(factory=BatchedSolver)
     profiles: Profiles | None = None
+    checker: Solver | None = None
 
     def run(
         self,

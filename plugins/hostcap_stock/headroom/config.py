@@ -29,6 +29,13 @@ class LvHeadroomConfig:
     lock_group_on_violation: bool = field(
         default=True, metadata=about("A group with a broken limit stops growing; else it is decided and grows on")
     )
+    cross_check: str | None = field(
+        default=None,
+        metadata=about(
+            "Solver that solves the reported states again; largest differences and disagreements are findings",
+            solver_as="checker",
+        ),
+    )
     debug_snapshots: bool = field(
         default=False,
         metadata=about("Keep every node and conductor of the start, the last valid and the violating state of stops"),

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from hostcap.errors import ModelError, StoppedError
+from hostcap.errors import ConfigError, ModelError, StoppedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction, Growth, UnitInjection, customer_growth
 from hostcap.limits import LimitSet
@@ -31,6 +31,7 @@ from hostcap.power_flow import LINEARISE, FrozenArrays, FrozenNetwork, JointSolv
 from hostcap.search import LockOutWalk, SearchResult, SearchRules, joint_lock_out_search, lock_out_search
 from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.config import LvHeadroomConfig
+from hostcap_stock.headroom.cross_check import cross_check_findings
 from hostcap_stock.headroom.findings import answer_findings, start_findings
 from hostcap_stock.headroom.joining import joined_findings, joined_tables, profile_table, search_words
 from hostcap_stock.headroom.labels import Labels
@@ -64,6 +65,11 @@ class LvHeadroom:
     constraints: Sequence[Constraint]
     solver: Solver
     profiles: Profiles | None = None
+    checker: Solver | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.config.cross_check is not None and self.checker is None:
+            raise ConfigError("cross_check names a solver in study files; in Python give the solver itself as checker")
 
     def limits(self, network: Network) -> LimitSet:
         """Everything that is watched."""
@@ -307,7 +313,7 @@ class LvHeadroom:
             tables = (*tables, usage_table(job.network, leasts, labels_of))
         kept, left_out = snapshot_tables(job.network, leasts, labels_of)
         findings = findings_table(
-            [*job.network.findings, *self._findings(job.network, leasts), *left_out],
+            [*job.network.findings, *self._findings(job.network, leasts), *self._cross_checked(job, leasts), *left_out],
             work_package_id=job.work_package_id,
             scenario=job.scope.scenario,
             feeder=job.scope.feeder,
@@ -319,6 +325,17 @@ class LvHeadroom:
             feeder=job.scope.feeder,
             tables=(*tables, *kept, *network_tables(labels_of(leasts[0].searches[0]), job.network), findings),
         )
+
+    def _cross_checked(self, job: Job, leasts: Sequence[Least]) -> list[Finding]:
+        if self.checker is None:
+            return []
+        job.progress("cross-checking", 0, 0)
+        name = self.config.cross_check or type(self.checker).__name__
+
+        def grow(frozen: FrozenNetwork, searched: Searched) -> Growth:
+            return self._growth(frozen, searched.prepared, self._unit(frozen, searched.direction))
+
+        return cross_check_findings(job, self.checker, name, leasts, grow)
 
     def _findings(self, network: Network, leasts: Sequence[Least]) -> list[Finding]:
         """What was noticed at every start, and about every answer."""

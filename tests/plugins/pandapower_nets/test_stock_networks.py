@@ -40,13 +40,13 @@ CASES = [
 STEP_KW = 0.5
 
 
-def study(name: str, direction: str, power_factor: float, kind: str, solver: str = "batched") -> Any:
+def study(name: str, direction: str, power_factor: float, kind: str, solver: str = "batched", **own: Any) -> Any:
     constraints = [VOLTAGES] if kind == "voltage" else [VOLTAGES, {"plugin": "thermal"}]
     data = {
         "name": "stock",
         "scope": {"feeders": ["stock"], "year": 2025},
         "network": {"plugin": "pandapower", "function": name},
-        "study": {"plugin": "lv-headroom", "step_kw_per_customer": STEP_KW, "max_steps": 600},
+        "study": {"plugin": "lv-headroom", "step_kw_per_customer": STEP_KW, "max_steps": 600, **own},
         "initial_state": {"plugin": "zero-load"},
         "injection": {"direction": direction, "power_factor": power_factor},
         "constraints": constraints,
@@ -133,6 +133,12 @@ def test_the_engines_own_solver_gives_the_same_study() -> None:
                 if key.endswith("_id") and "head" not in key:
                     continue
                 assert a[key] == (pytest.approx(b[key], rel=1e-6) if isinstance(a[key], float) else b[key]), key
+
+
+def test_a_study_is_cross_checked_by_the_engine() -> None:
+    results = study("create_cigre_network_lv", "export", 1.0, "thermal", cross_check="pandapower")
+    (found,) = [row for row in results["findings"].rows() if row["code"].startswith("cross-check")]
+    assert found["code"] == "cross-check" and "solved again by 'pandapower', which changes nothing" in found["message"]
 
 
 @pytest.mark.shared
