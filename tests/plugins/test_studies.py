@@ -22,6 +22,7 @@ ALL = [
     "csiro-n-import",
     "eu-lv-export",
     "eu-lv-export-pv-system",
+    "p1uhs23-both",
     "p1uhs23-export",
     "p1uhs23-export-base-loads",
     "p1uhs23-import",
@@ -126,6 +127,19 @@ def test_on_a_split_phase_feeder_weighted_import_follows_what_customers_draw(stu
     step_by_step = run(audit)["lv_group_hosting_capacity"]
     for column in ("headroom_kw_per_customer", "total_kw_added", "status"):
         assert results["lv_group_hosting_capacity"][column].tolist() == step_by_step[column].tolist()
+
+
+def test_both_directions_in_one_run_are_those_of_two(studies: Path) -> None:
+    results = run(WorkPackage.read(studies / "p1uhs23-both.toml"))
+    assert not results.failed
+    groups = list(results["lv_group_hosting_capacity"].rows())
+    assert [g["headroom_direction"] for g in groups] == ["export"] * 54 + ["import"] * 54
+    alone, _ = answered(studies, "p1uhs23-import")
+    for one, other in zip(groups[54:], alone, strict=True):
+        assert (one["capacity_group_head_id"], one["status"]) == (other["capacity_group_head_id"], other["status"])
+        assert one["headroom_kw_per_customer"] == other["headroom_kw_per_customer"]
+    assert "stopped_by_hv" in {g["status"] for g in groups[54:]}
+    assert "stopped_by_hv" not in {g["status"] for g in groups[:54]}
 
 
 def test_on_the_european_feeder_without_line_ratings_voltage_binds(studies: Path) -> None:
