@@ -18,7 +18,7 @@ from headroom_oracle import oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from small_network import SmallNetwork
-from studying import Case, answers, demo_cases
+from studying import Case, answers, demo_cases, real_cases
 
 from hostcap.errors import ConfigError, HostcapError
 from hostcap.network import Network
@@ -364,3 +364,24 @@ def test_a_study_file_that_gives_weights_wrongly_is_refused_by_key(tmp_path: Pat
     ):
         with pytest.raises(ConfigError, match=words):
             case.work_package(parts={"allocation": {"plugin": "weighted", **table}})
+
+
+@pytest.mark.shared
+def test_a_real_feeder_gives_the_oracles_answer_for_a_column(networks: Path, tmp_path: Path) -> None:
+    """CRE21, 3383 customers with sizes drawn by the test; every fourth has none, so that some groups do not grow."""
+    case = attrs.evolve(real_cases(networks)["cre21-export"], step_kw=0.6, max_steps=6)
+    customers = case.work_package().source().load("f").customers
+    sizes = np.random.default_rng(3).choice([0.0, 3.3, 5.0, 6.6], customers.id.size)
+    sizes[customers.group == 7] = 0.0
+    weight = dict(zip(map(str, customers.id), (sizes / 6.6).tolist(), strict=True))
+    lines = [f"{name},{name},{size}" for name, size in zip(customers.id, sizes, strict=True)]
+    (tmp_path / "sizes.csv").write_text("\n".join(["customer,element,kw", *lines]), encoding="utf-8")
+    dead = {str(name) for name in customers.id[~customers.live]}
+    statuses = assert_oracles(
+        case,
+        {name: share for name, share in weight.items() if name not in dead},
+        "batched",
+        parts={"allocation": {"plugin": "weighted", "column": "kw", "scope": "feeder-wide"}},
+        network={"customers": str(tmp_path / "sizes.csv")},
+    )
+    assert {"bound", "no_growth"} <= statuses
