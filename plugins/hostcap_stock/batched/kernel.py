@@ -9,7 +9,7 @@ bit, its voltages, so a state's result does not depend on its neighbours, its pl
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,8 +59,11 @@ class Iteration(NamedTuple):
         fit_first, fit_terms, fit_band, fit: Polynomials for the powers of model 4; see ``Laws``.
         inject_ptr, inject_port, inject_sign: Ports of each path row.
         lower_ptr, lower, lower_value: Rows of L among path rows; minus its entries.
+        passed_ptr, passed: Further entries of L, minus which is one: rows that pass on what they get.
+        own_ptr, own, own_value: Rows of the inverse diagonal blocks, at path rows.
+        three: Whether a path row is the last of three that are a block.
         upper_ptr, upper, upper_value: Rows of U; minus its entries.
-        inverse: 1/D of path rows.
+        followed_ptr, followed: Further entries of U, minus which is one.
         weight: 1 / nominal^2 of path rows; 0 for dead ones.
         start: Voltages of the start, as changes, of path rows.
     """
@@ -88,10 +91,17 @@ class Iteration(NamedTuple):
     lower_ptr: IntArray
     lower: IntArray
     lower_value: FloatArray
+    passed_ptr: IntArray
+    passed: IntArray
+    own_ptr: IntArray
+    own: IntArray
+    own_value: FloatArray
+    three: BoolArray
     upper_ptr: IntArray
     upper: IntArray
     upper_value: FloatArray
-    inverse: FloatArray
+    followed_ptr: IntArray
+    followed: IntArray
     weight: FloatArray
     start: FloatArray
 
@@ -174,6 +184,13 @@ def _draw(it: Iteration, room: Room, done: int) -> None:
 
 
 @compiled
+def _product(values: FloatArray, place: int, vr: Any, vi: Any, re: Any, im: Any) -> Any:
+    """Add values[place] x (vr, vi) to (re, im)."""
+    x, y = spread(values, 2 * place), spread(values, 2 * place + 1)
+    return minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
+
+
+@compiled
 def _forward(it: Iteration, room: Room) -> None:
     """Y = L^-1 i on path rows; all other rows stay zero, for nothing is injected there."""
     for i in range(it.path_rows):
@@ -182,34 +199,93 @@ def _forward(it: Iteration, room: Room) -> None:
             sign, place = spread(it.inject_sign, e), it.inject_port[e] * ROW
             re = fma(sign, load(room.current, place), re)
             im = fma(sign, load(room.current, place + LANES), im)
+        for e in range(it.passed_ptr[i], it.passed_ptr[i + 1]):
+            place = it.passed[e] * ROW
+            re, im = add(re, load(room.y, place)), add(im, load(room.y, place + LANES))
         for e in range(it.lower_ptr[i], it.lower_ptr[i + 1]):
-            x, y, place = spread(it.lower_value, 2 * e), spread(it.lower_value, 2 * e + 1), it.lower[e] * ROW
-            vr, vi = load(room.y, place), load(room.y, place + LANES)
-            re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
+            place = it.lower[e] * ROW
+            re, im = _product(it.lower_value, e, load(room.y, place), load(room.y, place + LANES), re, im)
         store(room.y, i * ROW, re)
         store(room.y, i * ROW + LANES, im)
 
 
 @compiled
+def _from_root(it: Iteration, room: Room, i: int, re: Any, im: Any) -> Any:
+    """Add what the voltages of rows nearer to the root give a row."""
+    for e in range(it.followed_ptr[i], it.followed_ptr[i + 1]):
+        other = it.followed[e] * ROW
+        re, im = add(re, load(room.v, other)), add(im, load(room.v, other + LANES))
+    for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
+        other = it.upper[e] * ROW
+        re, im = _product(it.upper_value, e, load(room.v, other), load(room.v, other + LANES), re, im)
+    return re, im
+
+
+@compiled
+def _voltage(it: Iteration, room: Room, i: int) -> Any:
+    """Voltage of a row from the currents of its block and the voltages of rows nearer to the root."""
+    re, im = splat(0.0), splat(0.0)
+    for e in range(it.own_ptr[i], it.own_ptr[i + 1]):
+        other = it.own[e] * ROW
+        re, im = _product(it.own_value, e, load(room.y, other), load(room.y, other + LANES), re, im)
+    return _from_root(it, room, i, re, im)
+
+
+@compiled
+def _three_phases(it: Iteration, room: Room, i: int) -> Any:
+    """Voltages of rows i to i + 2, a block: its currents are read once for all three."""
+    begin = it.own_ptr[i]
+    first = it.own[begin] * ROW
+    ar, ai = load(room.y, first), load(room.y, first + LANES)
+    br, bi = load(room.y, first + ROW), load(room.y, first + ROW + LANES)
+    cr, ci = load(room.y, first + 2 * ROW), load(room.y, first + 2 * ROW + LANES)
+    zero = splat(0.0)
+    ur, ui = _product(it.own_value, begin, ar, ai, zero, zero)
+    ur, ui = _product(it.own_value, begin + 1, br, bi, ur, ui)
+    ur, ui = _product(it.own_value, begin + 2, cr, ci, ur, ui)
+    vr, vi = _product(it.own_value, begin + 3, ar, ai, zero, zero)
+    vr, vi = _product(it.own_value, begin + 4, br, bi, vr, vi)
+    vr, vi = _product(it.own_value, begin + 5, cr, ci, vr, vi)
+    wr, wi = _product(it.own_value, begin + 6, ar, ai, zero, zero)
+    wr, wi = _product(it.own_value, begin + 7, br, bi, wr, wi)
+    wr, wi = _product(it.own_value, begin + 8, cr, ci, wr, wi)
+    return ur, ui, vr, vi, wr, wi
+
+
+@compiled
+def _moved(it: Iteration, room: Room, i: int, re: Any, im: Any) -> Any:
+    """Put a path row's new voltage; how far it moved, squared, per unit."""
+    place = i * ROW
+    dr, di = sub(re, load(room.v, place)), sub(im, load(room.v, place + LANES))
+    store(room.v, place, re)
+    store(room.v, place + LANES, im)
+    return mul(spread(it.weight, i), fma(dr, dr, mul(di, di)))
+
+
+@compiled
 def _backward(it: Iteration, room: Room, tolerance2: float) -> int:
-    """V = U^-1 D^-1 y on path rows; tells which lanes moved too far (low byte) or are not finite (high byte)."""
+    """Voltages of path rows; tells which lanes moved too far (low byte) or are not finite (high byte)."""
     still, total = from_bits(ALL), splat(0.0)
     limit = splat(tolerance2)
-    for i in range(it.path_rows - 1, -1, -1):
-        place = i * ROW
-        x, y = spread(it.inverse, 2 * i), spread(it.inverse, 2 * i + 1)
-        vr, vi = load(room.y, place), load(room.y, place + LANES)
-        re, im = minus(y, vi, mul(x, vr)), fma(y, vr, mul(x, vi))
-        for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
-            x, y, other = spread(it.upper_value, 2 * e), spread(it.upper_value, 2 * e + 1), it.upper[e] * ROW
-            vr, vi = load(room.v, other), load(room.v, other + LANES)
-            re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
-        dr, di = sub(re, load(room.v, place)), sub(im, load(room.v, place + LANES))
-        moved = mul(spread(it.weight, i), fma(dr, dr, mul(di, di)))
-        # A comparison with nan is false, so a nan is never `still`; the sum carries it to the finiteness test.
+    i = it.path_rows - 1
+    while i >= 0:
+        if it.three[i]:  # the last row of three phases
+            ur, ui, vr, vi, wr, wi = _three_phases(it, room, i - 2)
+            wr, wi = _from_root(it, room, i, wr, wi)
+            vr, vi = _from_root(it, room, i - 1, vr, vi)
+            ur, ui = _from_root(it, room, i - 2, ur, ui)
+            moved = _moved(it, room, i, wr, wi)
+            # A comparison with nan is false, so a nan is never `still`; the sum carries it to the finiteness test.
+            still, total = both(still, at_most(moved, limit)), add(total, moved)
+            moved = _moved(it, room, i - 1, vr, vi)
+            still, total = both(still, at_most(moved, limit)), add(total, moved)
+            moved = _moved(it, room, i - 2, ur, ui)
+            i -= 3
+        else:
+            re, im = _voltage(it, room, i)
+            moved = _moved(it, room, i, re, im)
+            i -= 1
         still, total = both(still, at_most(moved, limit)), add(total, moved)
-        store(room.v, place, re)
-        store(room.v, place + LANES, im)
     moved_too_far: int = ALL ^ bits(still)
     not_finite: int = ALL ^ bits(less(total, splat(math.inf)))
     return moved_too_far | (not_finite << LANES)
@@ -219,11 +295,7 @@ def _backward(it: Iteration, room: Room, tolerance2: float) -> int:
 def _finish(it: Iteration, room: Room) -> None:
     """Voltages of all rows off the paths, once."""
     for i in range(it.path_rows, it.rows):
-        re, im = splat(0.0), splat(0.0)
-        for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
-            x, y, other = spread(it.upper_value, 2 * e), spread(it.upper_value, 2 * e + 1), it.upper[e] * ROW
-            vr, vi = load(room.v, other), load(room.v, other + LANES)
-            re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
+        re, im = _voltage(it, room, i)
         store(room.v, i * ROW, re)
         store(room.v, i * ROW + LANES, im)
 

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from hostcap._arrays import ComplexArray, FloatArray, IntArray
+from hostcap._arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from hostcap.errors import ModelError
 from hostcap.growth import Growth
 from hostcap.limits import LimitSet
 from hostcap.linear import CONSTANT_IMPEDANCE, LinearNetwork, Ports, growth_ports
 from hostcap_stock.batched.checks import Watched
 from hostcap_stock.batched.equations import Rows, iteration_admittance
-from hostcap_stock.batched.factor import Factor, amplification, factorise
+from hostcap_stock.batched.factor import Factor, factorise
 from hostcap_stock.batched.kernel import Iteration
 from hostcap_stock.batched.laws import Laws
-from hostcap_stock.batched.ordering import Ordering
+from hostcap_stock.batched.paths import Paths, amplification, paths_of
 from hostcap_stock.batched.reducing import Checks, Forms
 from hostcap_stock.batched.shared import Shared, pairs
 
@@ -118,25 +118,28 @@ def lay_out(
     shared = shared or Shared()
     matrix = iteration_admittance(linear)
     admittance = Rows.of(matrix)
-    ordering = shared.ordering(admittance.ptr, admittance.column, np.unique(ends[ends >= 0]))
-    factor = factorise(matrix, ordering)
+    injecting = np.unique(ends[ends >= 0])
+    orderings = shared.orderings(admittance.ptr, admittance.column, injecting)
+    factors = [factorise(matrix, each) for each in orderings]
+    found = [(f, paths_of(o, f, injecting)) for o, f in zip(orderings, factors, strict=True)]
+    factor, paths = min(found, key=lambda each: _products(*each))
     _check_start(linear, factor)
     idle_v = _idle_voltages(linear, admittance, factor)
     row = np.empty(linear.node_count, dtype=np.int32)
-    row[ordering.node] = ordering.row
+    row[factor.node] = paths.row
     watched = shared.watched(limits, linear) if fused else Watched.nothing()
 
     def forms(name: str, matrix: Rows) -> Forms:
-        column, value = shared.arrays(name, matrix, ordering, row)
+        column, value = shared.arrays(name, matrix, row)
         return Forms(ptr=matrix.ptr, column=column, value=value, fixed=pairs(_fixed(matrix, idle_v)))
 
-    arrangement = shared.arrangement(watched, ordering, row, lambda: _moved(drawing[-1], factor, idle_v))
+    arrangement = shared.arrangement(watched, row, lambda: _moved(drawing[-1], factor, idle_v))
     idle_of_row = np.empty_like(idle_v)
     idle_of_row[row] = idle_v
     checks = arrangement.at(_fixed(watched.rows, idle_v), idle_of_row)
     return Layout(
-        iteration=_iteration(linear, drawing, ordering, factor, row, idle_v),
-        amplification=amplification(factor, ordering, np.where(linear.live, linear.nominal_v, np.inf)),
+        iteration=_iteration(linear, drawing, paths, factor, row, idle_v),
+        amplification=amplification(factor, paths, np.where(linear.live, linear.nominal_v, np.inf)),
         checks=checks,
         nodes=forms("nodes", shared.nodes(linear.node_count)),
         conductors=forms("conductors", shared.conductors(linear)),
@@ -199,28 +202,29 @@ def _moved(drawing: Drawing, factor: Factor, idle_v: Any) -> ComplexArray:
 def _iteration(
     linear: LinearNetwork,
     drawing: list[Drawing],
-    ordering: Ordering,
+    paths: Paths,
     factor: Factor,
     row: IntArray,
     idle_v: Any,
 ) -> Iteration:
     parts = _Parts(drawing, row)
-    rows, paths = linear.node_count, ordering.path_rows
-    inject = _inject(parts, paths)
-    lower = _rows(factor.lower_ptr, factor.lower, factor.lower_value, ordering.row, paths, columns=paths)
-    upper = _rows(factor.upper_ptr, factor.upper, factor.upper_value, ordering.row, rows, columns=rows)
-    inverse = np.empty(rows, np.complex128)
-    inverse[ordering.row] = factor.inverse_pivot
+    rows, count = linear.node_count, paths.count
+    inject = _inject(parts, count)
+    lower = _rows(factor.lower_ptr, factor.lower, -factor.lower_value, paths.row, count, columns=count)
+    upper = _rows(factor.upper_ptr, factor.upper, -factor.upper_value, paths.row, rows, columns=rows)
+    own = _rows(factor.own_ptr, factor.own, factor.own_value, paths.row, rows, columns=count)
+    general_lower, passed = _apart(lower)
+    general_upper, followed = _apart(upper)
     node_of_row = np.empty(rows, np.int32)
     node_of_row[row] = np.arange(rows)
-    path_node = node_of_row[:paths]
+    path_node = node_of_row[:count]
     grounded = np.append(idle_v, 0)
     held = np.append(node_of_row, -1)
     port_v = grounded[held[parts.port_a]] - grounded[held[parts.port_b]]
     laws = parts.laws
     return Iteration(
         rows=rows,
-        path_rows=paths,
+        path_rows=count,
         port_a=parts.port_a,
         port_b=parts.port_b,
         port_v=pairs(port_v),
@@ -239,13 +243,20 @@ def _iteration(
         inject_ptr=inject[0],
         inject_port=inject[1],
         inject_sign=inject[2],
-        lower_ptr=lower[0],
-        lower=lower[1],
-        lower_value=lower[2],
-        upper_ptr=upper[0],
-        upper=upper[1],
-        upper_value=upper[2],
-        inverse=pairs(inverse[:paths]),
+        lower_ptr=general_lower.ptr,
+        lower=general_lower.column,
+        lower_value=pairs(general_lower.value),
+        passed_ptr=passed.ptr,
+        passed=passed.column,
+        own_ptr=own.ptr,
+        own=own.column,
+        own_value=pairs(own.value),
+        three=_last_of_three(own, count),
+        upper_ptr=general_upper.ptr,
+        upper=general_upper.column,
+        upper_value=pairs(general_upper.value),
+        followed_ptr=followed.ptr,
+        followed=followed.column,
         weight=np.where(linear.live[path_node], 1.0 / linear.nominal_v[path_node] ** 2, 0.0),
         start=pairs(linear.start_v[path_node] - idle_v[path_node]),
     )
@@ -287,15 +298,53 @@ def _inject(parts: _Parts, paths: int) -> tuple[IntArray, IntArray, FloatArray]:
     return pointer.astype(np.int32), port[order].astype(np.int32), sign[order]
 
 
-def _rows(
-    ptr: IntArray, index: IntArray, value: ComplexArray, row: IntArray, rows: int, *, columns: int
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Entries of a factor by the kernels' rows, columns below ``columns`` alone, with their sign turned."""
+def _rows(ptr: IntArray, index: IntArray, value: ComplexArray, row: IntArray, rows: int, *, columns: int) -> Rows:
+    """Entries of a factor by the kernels' rows, columns below ``columns`` alone."""
     from scipy.sparse import coo_array, csr_array
 
     step = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
     where_row, where_column = row[step], row[index]
     kept = (where_row < rows) & (where_column < columns) & (value != 0)
-    entries = (-value[kept], (where_row[kept], where_column[kept]))
-    by_row = Rows.of(csr_array(coo_array(entries, shape=(rows, columns))))
-    return by_row.ptr, by_row.column, pairs(by_row.value)
+    entries = (value[kept], (where_row[kept], where_column[kept]))
+    return Rows.of(csr_array(coo_array(entries, shape=(rows, columns))))
+
+
+def _apart(rows: Rows) -> tuple[Rows, Rows]:
+    """Entries that multiply, and those that are one and only add."""
+    row = np.repeat(np.arange(rows.ptr.size - 1), np.diff(rows.ptr))
+    one = rows.value == 1.0
+
+    def only(which: BoolArray) -> Rows:
+        counts = np.bincount(row[which], minlength=rows.ptr.size - 1)
+        ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        return Rows(ptr, rows.column[which], rows.value[which])
+
+    return only(~one), only(one)
+
+
+def _last_of_three(own: Rows, count: int) -> BoolArray:
+    """Path rows that end a block of three: rows i - 2 to i of its inverse are full, and at these very columns."""
+    last = np.zeros(count, dtype=bool)
+    full = np.diff(own.ptr)[:count] == 3
+    begin = own.ptr[:count]
+    for place in np.flatnonzero(full).tolist():
+        if place < 2 or last[place - 1] or last[place - 2]:
+            continue
+        rows = (place - 2, place - 1, place)
+        last[place] = all(full[r] and own.column[begin[r]] == place - 2 for r in rows)
+    return last
+
+
+def _products(factor: Factor, paths: Paths) -> int:
+    """Complex products of one iteration; an addition counts a third."""
+    on_path = paths.row < paths.count
+    total = 0
+    for ptr, value, weigh in (
+        (factor.lower_ptr, factor.lower_value, True),
+        (factor.upper_ptr, factor.upper_value, True),
+        (factor.own_ptr, factor.own_value, False),
+    ):
+        mine = np.repeat(on_path, np.diff(ptr))
+        cheap = (value == -1.0) & weigh
+        total += 3 * int(np.sum(mine & ~cheap)) + int(np.sum(mine & cheap))
+    return total

@@ -1,6 +1,6 @@
 """What the layouts of several starts of one feeder have in common, found once and held once.
 
-The elimination order hangs on the pattern of the admittance and on where something injects; the rows that are watched
+The elimination orders hang on the pattern of the admittance and on where something injects; the rows that are watched
 and the forms of the full solution on taps and switches, but not on loads. What depends on numbers that differ is made
 anew for each start, by the same steps as alone, so that sharing moves no bit of an answer.
 """
@@ -17,7 +17,7 @@ from hostcap.limits import LimitSet
 from hostcap.linear import LinearNetwork
 from hostcap_stock.batched.checks import Watched, watched_forms
 from hostcap_stock.batched.equations import Rows
-from hostcap_stock.batched.ordering import Ordering, order_nodes
+from hostcap_stock.batched.ordering import Ordering, order_blocks, order_nodes
 
 if TYPE_CHECKING:
     from hostcap_stock.batched.bundles import Arrangement
@@ -28,20 +28,22 @@ class Shared:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self._ordering: tuple[IntArray, IntArray, IntArray, Ordering] | None = None
+        self._orderings: tuple[IntArray, IntArray, IntArray, tuple[Ordering, ...]] | None = None
         self._watched: tuple[LimitSet, LinearNetwork, Watched] | None = None
         self._conductors: tuple[LinearNetwork, Rows] | None = None
         self._nodes: Rows | None = None
-        self._arranged: tuple[Watched, Ordering, Arrangement] | None = None
-        self._arrays: dict[str, tuple[Rows, Ordering, IntArray, FloatArray]] = {}
+        self._arranged: tuple[Watched, IntArray, Arrangement] | None = None
+        self._arrays: dict[str, tuple[Rows, IntArray, IntArray, FloatArray]] = {}
 
-    def ordering(self, pointer: IntArray, column: IntArray, injecting: IntArray) -> Ordering:
-        """As ``order_nodes``."""
-        known = self._ordering
+    def orderings(self, pointer: IntArray, column: IntArray, injecting: IntArray) -> tuple[Ordering, ...]:
+        """As ``order_nodes`` and, where they are worth a try, ``order_blocks``."""
+        known = self._orderings
         if known is None or not all(
             np.array_equal(a, b) for a, b in zip(known[:3], (pointer, column, injecting), strict=True)
         ):
-            known = self._ordering = (pointer, column, injecting, order_nodes(pointer, column, injecting))
+            blocks = order_blocks(pointer, column, injecting)
+            found = (order_nodes(pointer, column, injecting), *([] if blocks is None else [blocks]))
+            known = self._orderings = (pointer, column, injecting, found)
         return known[3]
 
     def watched(self, limits: LimitSet, linear: LinearNetwork) -> Watched:
@@ -51,15 +53,13 @@ class Shared:
             known = self._watched = (limits, linear, watched_forms(limits, linear))
         return known[2]
 
-    def arrangement(
-        self, watched: Watched, ordering: Ordering, row: IntArray, moved_v: Callable[[], ComplexArray]
-    ) -> Arrangement:
+    def arrangement(self, watched: Watched, row: IntArray, moved_v: Callable[[], ComplexArray]) -> Arrangement:
         """As ``arranged``; in which order lines are looked at is the first start's, which moves no bit of an answer."""
         from hostcap_stock.batched.bundles import arranged  # imports numba
 
         known = self._arranged
-        if known is None or known[0] is not watched or known[1] is not ordering:
-            known = self._arranged = (watched, ordering, arranged(watched, row, moved_v()))
+        if known is None or known[0] is not watched or not np.array_equal(known[1], row):
+            known = self._arranged = (watched, row, arranged(watched, row, moved_v()))
         return known[2]
 
     def conductors(self, linear: LinearNetwork) -> Rows:
@@ -77,11 +77,11 @@ class Shared:
             )
         return self._nodes
 
-    def arrays(self, name: str, matrix: Rows, ordering: Ordering, row: IntArray) -> tuple[IntArray, FloatArray]:
+    def arrays(self, name: str, matrix: Rows, row: IntArray) -> tuple[IntArray, FloatArray]:
         """Columns by the solver's rows, and values in pairs, of a matrix over nodes."""
         known = self._arrays.get(name)
-        if known is None or known[0] is not matrix or known[1] is not ordering:
-            known = self._arrays[name] = (matrix, ordering, row[matrix.column], pairs(matrix.value))
+        if known is None or known[0] is not matrix or not np.array_equal(known[1], row):
+            known = self._arrays[name] = (matrix, row, row[matrix.column], pairs(matrix.value))
         return known[2], known[3]
 
 
