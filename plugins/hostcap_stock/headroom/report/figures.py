@@ -339,6 +339,44 @@ def voltage_figure(which: str, span: tuple[float, float], limits: bool, has_grou
     )
 
 
+def usage_figure(choosing: str, most: int) -> Figure:
+    """Who is behind the limit that stops the chosen place."""
+    parts = ["growth", "existing"]
+    colour = {
+        "field": "part",
+        "type": "nominal",
+        "scale": {"domain": parts, "range": ["#e69f00", "#5b6875"]},
+        "legend": {"title": None, "symbolType": "square"},
+    }
+    return Figure(
+        name="usage",
+        title="Who is behind the limit that binds",
+        caption=f"Users of what stops the chosen {choosing.lower()}, largest first, the others after {most} as one: "
+        "shares of the flow through it, or of the change of its voltage since the start. Below 0 %: holds it back.",
+        spec={
+            "data": {"name": "usage"},
+            "height": 20 * (most + 1),
+            "transform": [{"filter": _CHOSEN}],
+            "mark": {"type": "bar", "height": 12},
+            "encoding": {
+                "y": {
+                    "field": "user",
+                    "type": "nominal",
+                    "title": None,
+                    "sort": {"field": "rank", "op": "min"},
+                    "axis": {"labelLimit": 230},
+                },
+                "x": quantity("share", "Share, %"),
+                "color": colour,
+                "tooltip": tooltip(
+                    user="User", kind="Kind", part="Part", share="Share, %", amount="Amount", how="Method"
+                ),
+            },
+        },
+        shape="wide",
+    )
+
+
 def profile_figure(choosing: str) -> Figure:
     """Headroom over the instants that were searched."""
     across = {"field": "at", "type": "temporal", "title": "End of the interval, UTC", "scale": {"type": "utc"}}

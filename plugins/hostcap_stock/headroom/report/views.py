@@ -21,6 +21,7 @@ from hostcap_stock.headroom.report.figures import (
 from hostcap_stock.headroom.report.maps import features, map_data, map_figure, read_ground
 from hostcap_stock.headroom.report.places import IDLE, LOWER_BOUND, Place, read_places, value_words
 from hostcap_stock.headroom.report.reading import MISSING, Reader, minute, number
+from hostcap_stock.headroom.report.usage import add_usage
 
 LONG_TRAIL = 200
 """Steps beyond which the first ones would be pressed together."""
@@ -98,6 +99,7 @@ def _view(reader: Reader, study: Mapping[str, Any], several_directions: bool) ->
         figures.append(map_figure(ground, statuses, choosing, per_customer))
     _add_voltages(reader, figures, data, notes)
     _add_profile(reader, choosing, figures, data)
+    add_usage(reader, places, choosing, figures, data)
     several = len({place.instant for place in places}) > 1
     return View(
         feeder=reader.feeder,
