@@ -124,11 +124,18 @@ def test_every_figure_is_drawn_and_the_console_is_silent(page: Path, look: Look)
     document, console = look(page.as_uri(), "--dump-dom")
     assert console == []
     drawn = dict(figures_of(document))
-    assert list(drawn) == ["headroom", "binding", "trail", "map", "voltage-start", "voltage-stop"]
+    assert list(drawn) == ["headroom", "binding", "trail", "map", "voltage-start", "voltage-stop", "usage"]
     assert f'data-drawn="{len(drawn)}"' in document
     for name, inner in drawn.items():
         width, height = (int(n) for n in re.findall(r'<canvas[^>]*?width="(\d+)" height="(\d+)"', inner)[0])
         assert width > 300 and height > 150, name
+
+
+@pytest.mark.parametrize("group", ["t8_spare", "t5_strong"])
+def test_a_transformer_without_customers_or_without_a_limit_is_drawn_too(group: str, page: Path, look: Look) -> None:
+    document, console = look(f"{page.as_uri()}#{group}", "--dump-dom")
+    assert console == []
+    assert f'data-drawn="{len(list(figures_of(document)))}"' in document
 
 
 def test_it_begins_with_the_transformer_that_the_address_names(page: Path, look: Look) -> None:

@@ -21,7 +21,7 @@ from hostcap.running import run
 from hostcap.work_package import WorkPackage
 
 PNG = b"\x89PNG\r\n\x1a\n"
-FIGURES = ["headroom", "binding", "trail", "map", "voltage-start", "voltage-stop"]
+FIGURES = ["headroom", "binding", "trail", "map", "voltage-start", "voltage-stop", "usage"]
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +252,43 @@ def test_hv_locations_are_drawn_in_the_same_way(demo_folder: Path, tmp_path: Pat
     assert len(shown) == len(unpacked(view["data"]["spots"])) >= 9
 
 
+def test_several_instants_are_a_line_over_time_with_the_least_marked(demo_folder: Path, tmp_path: Path) -> None:
+    overrides = [
+        "initial_state.plugin=instants",
+        "initial_state.start_time=2025-07-19T18:00:00+10:00",
+        "initial_state.end_time=2025-07-19T20:00:00+10:00",
+    ]
+    run(WorkPackage.read(demo_folder / "evening-peak.toml", overrides=overrides), out=tmp_path / "r")
+    assert plot(tmp_path / "r").exit_code == 0
+    (view,) = report_of(tmp_path / "r" / "report.html")["views"]
+    shown = {(row["choice"], row["at"]): row for row in unpacked(view["data"]["profile"])}
+    kept = table(tmp_path / "r", "headroom_profile")
+    assert len(shown) == len(kept) == 9 * 4
+    for row in kept:
+        point = shown[row["capacity_group_head_id"], row["timestamp"].strftime("%Y-%m-%dT%H:%MZ")]
+        assert (point["kw"], point["least"]) == (row["headroom_kw_per_customer"], row["is_least"])
+    assert "profile" in [figure["name"] for figure in view["figures"]]
+    assert any("The trail is that of the instant 2025-07-19T" in note for note in view["notes"])
+    drawn = plot(tmp_path / "r", "--png", tmp_path / "png")
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "png" / "demo-profile.png").stat().st_size > 8000
+
+
+def test_users_of_the_limit_that_binds_are_those_of_the_table(results: Path, view: dict[str, Any]) -> None:
+    binding = {r["capacity_group_head_id"]: r["binding_id"] for r in table(results, "lv_group_hosting_capacity")}
+    kept = [r for r in table(results, "binding_usage") if r["side"] in ("supplies", "moves")]
+    shown = unpacked(view["data"]["usage"])
+    assert shown
+    for name, binding_id in binding.items():
+        users = [r for r in kept if r["binding_id"] == binding_id]
+        own = [r for r in shown if r["choice"] == name]
+        assert sum(r["share"] for r in own) == pytest.approx(100 * sum(r["share"] for r in users), abs=0.01)
+        share = {(r["user_id"], r["part"]): r["share"] for r in users}
+        assert own, f"{name} has no row, and its picture no axis"
+        for row in (r for r in own if r["kind"] not in ("several", "")):
+            assert row["share"] == pytest.approx(100 * share[row["user"], row["part"]], rel=1e-5, abs=1e-6)
+
+
 def test_a_run_that_keeps_few_tables_shows_what_they_hold_and_says_what_is_left_out(
     demo_folder: Path, tmp_path: Path
 ) -> None:
@@ -283,7 +320,7 @@ def test_pictures_are_png_files_of_the_chosen_transformer(results: Path, tmp_pat
         for n in FIGURES
         if (tmp_path / "png" / f"demo-{n}.png").read_bytes() != (tmp_path / "other" / f"demo-{n}.png").read_bytes()
     ]
-    assert differing == ["headroom", "trail", "map", "voltage-start", "voltage-stop"]
+    assert differing == [n for n in FIGURES if n != "binding"]
 
 
 def test_geojson_is_longitude_and_latitude_by_mercators_formula(

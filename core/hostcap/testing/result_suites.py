@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hostcap.errors import HostcapError, StoppedError
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import BareJob, Job, StudyPlugin, WriterPlugin
-from hostcap.tables import FINDINGS, Chunk, Column, Table, TableSchema, findings_table
+from hostcap.tables import FINDINGS, Chunk, Column, Results, Table, TableSchema, findings_table
 from hostcap.testing.case import Case
 from hostcap.testing.plugin_suite import PluginSuite
 from hostcap.work_package import never, silent
@@ -99,6 +100,22 @@ class StudySuite(PluginSuite):
                 if "work_package_id" in table.columns:
                     assert set(table["work_package_id"].tolist()) <= {RUN_ID}
 
+    def test_what_there_is_to_see_can_be_drawn(self, case: Case, study: Any, job: Job) -> None:
+        record: Any = case.record
+        if record.report is None:
+            pytest.skip("the study says nothing of pictures (StudyPlugin.report)")
+        chunks = tuple(study.run(job))
+        for view in record.report(Results(work_package_id=RUN_ID, chunks=chunks)).views:
+            ids = [choice.id for choice in view.choices]
+            assert len(set(ids)) == len(ids)
+            assert set(view.row_choices) <= set(ids) and len(view.row_choices) == len(view.rows)
+            assert {len(row) for row in view.rows} <= {len(view.head)}
+            assert {len({len(values) for values in columns.values()}) for columns in view.data.values()} <= {1}
+            for figure in view.figures:
+                assert _data_sets(figure.spec) <= set(view.data), f"figure {figure.name} draws what the view has not"
+        nothing = tuple(attrs.evolve(c, tables=tuple(t for t in c.tables if t.name == FINDINGS.name)) for c in chunks)
+        assert record.report(Results(work_package_id=RUN_ID, chunks=nothing)).views == ()
+
     def test_it_stops_when_asked(self, study: Any, job: Job) -> None:
         with pytest.raises(StoppedError):
             list(study.run(attrs.evolve(job, should_stop=lambda: True)))
@@ -112,6 +129,15 @@ class StudySuite(PluginSuite):
         preview = study.check(job)
         assert preview.feeder == job.scope.feeder
         assert preview.facts
+
+
+def _data_sets(spec: Any) -> set[str]:
+    """Names of the data sets that a figure draws."""
+    if isinstance(spec, Mapping):
+        own = spec.get("data")
+        named = {str(own["name"])} if isinstance(own, Mapping) and "name" in own else set()
+        return named.union(*(_data_sets(part) for part in spec.values()))
+    return set().union(*(_data_sets(part) for part in spec)) if isinstance(spec, (list, tuple)) else set()
 
 
 def _same(first: list[Chunk], second: list[Chunk]) -> bool:

@@ -379,7 +379,13 @@ def usage_figure(choosing: str, most: int) -> Figure:
 
 def profile_figure(choosing: str) -> Figure:
     """Headroom over the instants that were searched."""
-    across = {"field": "at", "type": "temporal", "title": "End of the interval, UTC", "scale": {"type": "utc"}}
+    across = {
+        "field": "at",
+        "type": "temporal",
+        "title": "End of the interval, UTC",
+        "scale": {"type": "utc"},
+        "axis": {"format": "%d %b %H:%M", "labelOverlap": True},
+    }
     up = quantity("kw", "Headroom, kW", scale={"zero": True})
     noun = choosing.lower()
     return Figure(

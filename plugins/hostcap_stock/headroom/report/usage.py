@@ -27,14 +27,17 @@ def add_usage(
             found[row["binding_id"]].append(row)
     names = ("choice", "user", "kind", "part", "share", "amount", "how", "rank")
     columns: dict[str, list[Any]] = {name: [] for name in names}
+    if not found:
+        return
     for place in places:
         rows = found.get(place.binding["binding_id"], []) if place.binding is not None else []
-        for values in _ranked(rows):
+        # A picture without a row has no axis: who has no users gets a row that says so.
+        nobody = ("nothing binds" if place.binding is None else "nobody is listed", "", "growth", 0.0, "", "", 0)
+        for values in _ranked(rows) or [nobody]:
             for name, value in zip(names, (place.id, *values), strict=True):
                 columns[name].append(value)
-    if columns["choice"]:
-        data["usage"] = columns
-        figures.append(usage_figure(choosing, MOST))
+    data["usage"] = columns
+    figures.append(usage_figure(choosing, MOST))
 
 
 def _ranked(rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
