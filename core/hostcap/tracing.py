@@ -6,6 +6,7 @@ the nodes that supply, downstream the nodes that take; MW.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -107,24 +108,84 @@ def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
 
 
 @frozen(kw_only=True, eq=False)
+class ShareRows(_ByContent):
+    """Rows of shares, most of which are 0: entries of row i stand at ``first[i]:first[i + 1]``.
+
+    Attributes:
+        first: Shape (row + 1,).
+        column: User of each entry, shape (entry,).
+        mw: Share; entries of one row and user add up, shape (entry,).
+        width: Number of users.
+    """
+
+    first: IntArray = field(converter=ints)
+    column: IntArray = field(converter=ints)
+    mw: FloatArray = field(converter=floats)
+    width: int
+
+    @classmethod
+    def of(cls, rows: ShareRows | FloatArray) -> ShareRows:
+        """Rows from a dense array, shape (row, user); rows themselves are given back."""
+        if isinstance(rows, ShareRows):
+            return rows
+        row, column = np.nonzero(rows)
+        first = np.zeros(rows.shape[0] + 1, dtype=np.int32)
+        np.cumsum(np.bincount(row, minlength=rows.shape[0]), out=first[1:])
+        return cls(first=first, column=column, mw=rows[row, column], width=rows.shape[1])
+
+    def dense(self) -> FloatArray:
+        """The rows as an array, read-only, shape (row, user)."""
+        dense = np.zeros((self.first.size - 1, self.width))
+        np.add.at(dense, (np.repeat(np.arange(dense.shape[0]), np.diff(self.first)), self.column), self.mw)
+        dense.setflags(write=False)
+        return dense
+
+    def sums(self) -> FloatArray:
+        """Sum of each row, shape (row,)."""
+        row = np.repeat(np.arange(self.first.size - 1, dtype=np.int32), np.diff(self.first))
+        return sums(row, self.mw, self.first.size - 1)
+
+
+def _rows(given: ShareRows | FloatArray) -> ShareRows:
+    return ShareRows.of(given)
+
+
+@frozen(kw_only=True, eq=False)
 class Shares(_ByContent):
-    """Shares of the users of one direction.
+    """Shares of the users of one direction; sparse, and dense on demand.
+
+    They are made of rows or of dense arrays: ``Shares(..., branch_mw=..., bus_mw=..., station_mw=...)``.
 
     Attributes:
         user: The nodes that supply (up) or take (down), index into ``network.node``, shape (user,).
         user_mw: What each of them supplies or takes, shape (user,).
-        branch_mw: Of each branch, shape (branch, user).
-        bus_mw: Of what flows through each bus, shape (bus, user).
-        station_mw: Of what enters each station, shape (station, station user).
+        branch: Of each branch.
+        bus: Of what flows through each bus.
+        station: Of what enters each station; its columns are the station users.
         station_user: Nodes that stations are shared among; the users themselves, unless a tracer counts otherwise.
     """
 
     user: IntArray = field(converter=ints)
     user_mw: FloatArray = field(converter=floats)
-    branch_mw: FloatArray = field(converter=floats)
-    bus_mw: FloatArray = field(converter=floats)
-    station_mw: FloatArray = field(converter=floats)
+    branch: ShareRows = field(converter=_rows, alias="branch_mw")
+    bus: ShareRows = field(converter=_rows, alias="bus_mw")
+    station: ShareRows = field(converter=_rows, alias="station_mw")
     station_user: IntArray = field(default=Factory(lambda self: self.user, takes_self=True), converter=ints)
+
+    @cached_property
+    def branch_mw(self) -> FloatArray:
+        """Shares of branches, shape (branch, user)."""
+        return self.branch.dense()
+
+    @cached_property
+    def bus_mw(self) -> FloatArray:
+        """Shares of what flows through buses, shape (bus, user)."""
+        return self.bus.dense()
+
+    @cached_property
+    def station_mw(self) -> FloatArray:
+        """Shares of what enters stations, shape (station, station user)."""
+        return self.station.dense()
 
     def mix(self) -> FloatArray:
         """Composition of each bus: its shares divided by their sum, 0 where nothing flows, shape (bus, user)."""

@@ -35,7 +35,7 @@ def frames(period: FlowPeriod) -> tuple[Any, Any, Any, Any]:
     for node, bus in zip(net.row_node.tolist(), net.row_bus.tolist(), strict=True):
         last[bus] = max(last.get(bus, ""), net.node[node])
     pairs = pd.MultiIndex.from_arrays([net.from_bus, net.to_bus])
-    return nodes, branches, pd.Series(last).sort_index(), pd.Series(net.branch, index=pairs).sort_index()
+    return nodes, branches, pd.Series(last).sort_index(), pd.Series(net.branch, index=pairs)
 
 
 def the_original(periods: Sequence[FlowPeriod]) -> tuple[dict[str, Any], float]:

@@ -63,9 +63,9 @@ def matrix(b, n, downstream):
     with np.errstate(divide="ignore", invalid="ignore"):  # buses without flow, put right below
         for pair, row in pd.DataFrame({"flow": flows}).iterrows():
             if downstream:
-                a.loc[pair[1], pair[0]] = row.flow / through["out"].loc[pair[0]]
+                a.loc[pair[1], pair[0]] = row.values / through["out"].loc[pair[0]]
             else:
-                a.loc[pair[0], pair[1]] = row.flow / through["in"].loc[pair[1]]
+                a.loc[pair[0], pair[1]] = row.values / through["in"].loc[pair[1]]
     a = a.replace([np.inf, -np.inf], np.nan).fillna(0.0)
     inverse = np.linalg.inv(a.values)
     each = (1.0 / through["in"]).replace([np.inf, -np.inf], np.nan).fillna(0.0)
@@ -99,11 +99,11 @@ def named(frame, node_of, branch_of):
     """Buses to nodes and pairs to branches, label by label; columns of one node are added."""
     frame = frame[[bus for bus in frame.columns if bus in node_of.index]].copy()
 
-    def joined(pair):
-        found = branch_of.loc[pair]
-        return ", ".join(sorted(found.values)) if isinstance(found, pd.Series) else found
+    def joined(found):
+        # It asked an empty series for its type, row by row.
+        return ", ".join(sorted(found.values)) if isinstance(found, type(pd.Series())) else found
 
-    frame.index = [joined(pair) for pair in frame.index]
+    frame.index = [joined(branch_of[pair]) for pair in frame.index]
     frame.columns = frame.columns.map(lambda bus: node_of[bus])
     frame = frame.loc[frame.sum(axis=1) > 0, frame.sum() > 0]
     return frame.T.groupby(level=0, sort=False).sum().T

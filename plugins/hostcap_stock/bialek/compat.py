@@ -15,8 +15,9 @@ from attrs import frozen
 
 from hostcap._arrays import FloatArray, IntArray, sums
 from hostcap.flows import FlowNetwork, FlowPeriod
-from hostcap_stock.bialek.equations import Equations
-from hostcap_stock.bialek.kernel import add_columns, halves, scaled_rows
+from hostcap.tracing import ShareRows
+from hostcap_stock.bialek.equations import Equations, rows
+from hostcap_stock.bialek.kernel import combined
 
 HELD = 16
 """Networks whose joins are remembered; a few topologies come again and again within a day."""
@@ -57,20 +58,16 @@ class Join:
             load_mw=sums(self.row[seen], load[seen], nodes),
         )
 
-    def labelled(self, period: FlowPeriod, way: Equations, bus_mw: FloatArray) -> FloatArray:
-        """Shares of labels: the sum of their MW, with sign, over what flows through the bus."""
+    def labelled(self, period: FlowPeriod, way: Equations) -> tuple[FloatArray, IntArray]:
+        """Each label's part of the row of a bus, and the bus: the sum of its MW, with sign, over what flows there."""
         size = self.network.branch.size
         back = period.flow_mw < 0
         left = np.sign(period.flow_mw) * np.maximum(np.abs(period.flow_mw) - period.loss_mw, 0.0)
         at_from = sums(self.label, np.where(back, left, period.flow_mw), size)
         at_to = sums(self.label, np.where(back, period.flow_mw, left), size)
-        forward = at_to >= 0
-        from_bus, to_bus = self.network.from_bus, self.network.to_bus
-        bus = np.where(forward == way.upstream, from_bus, to_bus)
-        mw = np.abs(np.where(forward == way.upstream, at_from, at_to))
-        shared = np.empty((size, bus_mw.shape[1]))
-        scaled_rows(bus, mw * way.local[bus], bus_mw, shared)
-        return shared
+        with_tail = (at_to >= 0) == way.upstream
+        bus = np.where(with_tail, self.network.from_bus, self.network.to_bus)
+        return np.abs(np.where(with_tail, at_from, at_to)) * way.local[bus], bus
 
     def owned(self, user: IntArray) -> tuple[IntArray, IntArray]:
         """Users of the tables of branches, and the column of each of ``user`` among them."""
@@ -100,8 +97,13 @@ def added(columns: IntArray, count: int, values: FloatArray) -> FloatArray:
     if count == values.shape[1]:
         return values
     total = np.zeros((values.shape[0], count))
-    add_columns(columns, values, total)
+    np.add.at(total.T, columns, values.T)
     return total
+
+
+def renamed(shares: ShareRows, columns: IntArray, count: int) -> ShareRows:
+    """Rows under other columns; those of one node add up."""
+    return rows(shares.first, columns[shares.column], shares.mw, count)
 
 
 def _replaced(network: FlowNetwork, period: FlowPeriod) -> tuple[FloatArray, FloatArray]:
@@ -173,9 +175,10 @@ def half_and_half(
     user: IntArray,
     own_mw: FloatArray,
     taken_or_supplied_mw: FloatArray,
-    bus_mw: FloatArray,
-    branch_mw: FloatArray,
-) -> tuple[IntArray, FloatArray]:
+    bus: ShareRows,
+    factor: FloatArray,
+    source: IntArray,
+) -> tuple[IntArray, ShareRows]:
     """The original's use of a bus: half of all adjacent branches' shares, half of its own MW on the diagonal.
 
     Args:
@@ -184,21 +187,32 @@ def half_and_half(
         user: Users of the direction.
         own_mw: MW of each node in this direction: what the users put in.
         taken_or_supplied_mw: MW of each node in the other direction; their part of the bus is what counts.
-        bus_mw: Rows of buses, shape (bus, user).
-        branch_mw: Rows of branches, shape (branch, user).
+        bus: Rows of buses.
+        factor: Each label's part of the row of a bus.
+        source: That bus.
 
     Returns:
-        Columns: the nodes that are users or stand on the diagonal; and MW, shape (station, column).
+        Columns: the nodes that are users or stand on the diagonal; and their shares of each node's bus.
     """
-    bus = network.row_bus
-    passed_on = taken_or_supplied_mw * way.local[bus] * bus_mw.sum(axis=1)[bus]
-    diagonal = 0.5 * (own_mw + passed_on)
-    on_diagonal = np.flatnonzero(diagonal > 0)
+    at = network.row_bus
+    diagonal = 0.5 * (own_mw + taken_or_supplied_mw * way.local[at] * bus.sums()[at])
+    on_diagonal = np.flatnonzero(diagonal > 0).astype(np.int32)
     column, place = _listed(np.concatenate([user, on_diagonal]), network.node.size)
-    use = np.empty((network.node.size, column.size))
-    halves(network.bus_station[network.from_bus], network.bus_station[network.to_bus], branch_mw, place[user], use)
-    use[on_diagonal, place[on_diagonal]] += diagonal[on_diagonal]
-    return column, use
+    ends = np.concatenate([network.bus_station[network.from_bus], network.bus_station[network.to_bus]])
+    use = combined(
+        network.node.size,
+        column.size,
+        ends,
+        np.concatenate([source, source]),
+        np.concatenate([0.5 * factor, 0.5 * factor]),
+        bus.first,
+        place[user][bus.column],
+        bus.mw,
+        on_diagonal,
+        place[on_diagonal],
+        diagonal[on_diagonal],
+    )
+    return column, rows(*use, column.size)
 
 
 def _listed(index: IntArray, size: int) -> tuple[IntArray, IntArray]:

@@ -13,9 +13,9 @@ import numpy as np
 from attrs import frozen
 
 from hostcap._arrays import FloatArray, IntArray
-from hostcap.tracing import ZERO_MW, DirectedFlows
+from hostcap.tracing import ZERO_MW, DirectedFlows, ShareRows
 from hostcap_stock.bialek.config import Mode
-from hostcap_stock.bialek.kernel import Long, sweep
+from hostcap_stock.bialek.kernel import Long, scaled, sweep
 
 Direction = Literal["up", "down"]
 
@@ -38,14 +38,23 @@ class Equations:
     local: FloatArray
     upstream: bool
 
-    def swept(self, order: Long, injected: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Rows of buses and branches by the sweep; ``order`` is upstream's, and ``injected`` is used up."""
-        branch_mw = np.empty((self.tail.size, injected.shape[1]))
-        sweep(order, not self.upstream, self.tail, self.head, self.passed, self.shared, injected, branch_mw)
-        return injected, branch_mw
+    def swept(self, order: Long, row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, users: int) -> ShareRows:
+        """Rows of buses by the sweep; ``order`` is upstream's.
 
-    def solved(self, injected: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Rows of buses and branches by a sparse LU of ``I - T`` with all users at once.
+        Args:
+            order: Buses in topological order.
+            row_bus: Bus of each row of what users put in.
+            of_row: User of each row; -1 is none.
+            row_mw: MW of each row.
+            users: Number of users.
+        """
+        first, column, mw = sweep(
+            order, not self.upstream, self.tail, self.head, self.passed, row_bus, of_row, row_mw, users
+        )
+        return rows(first, column, mw, users)
+
+    def solved(self, row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, users: int) -> ShareRows:
+        """The same by a sparse LU of ``I - T`` with all users at once; no order is needed.
 
         Raises:
             RuntimeError: The matrix is singular.
@@ -53,12 +62,25 @@ class Equations:
         from scipy.sparse import csc_array, eye_array
         from scipy.sparse.linalg import splu
 
-        size = injected.shape[0]
+        size = self.local.size
+        injected = np.zeros((size, users))
+        given = of_row >= 0
+        np.add.at(injected, (row_bus[given], of_row[given]), row_mw[given])
         live = np.flatnonzero(self.passed)
         transfer = csc_array((self.passed[live], (self.head[live], self.tail[live])), shape=(size, size))
         factor = splu(csc_array(eye_array(size) - transfer))
-        bus_mw: FloatArray = np.ascontiguousarray(factor.solve(np.ascontiguousarray(injected)))
-        return bus_mw, self.shared[:, None] * bus_mw[self.tail]
+        return ShareRows.of(factor.solve(injected))
+
+    def branches(self, bus: ShareRows) -> ShareRows:
+        """Rows of branches from those of buses."""
+        return rows(*scaled(self.tail, self.shared, bus.first, bus.column, bus.mw), bus.width)
+
+
+def rows(first: IntArray, column: IntArray, mw: FloatArray, width: int) -> ShareRows:
+    """Rows of arrays that nobody else holds, kept without a copy."""
+    for array in (first, column, mw):
+        array.setflags(write=False)
+    return ShareRows(first=first, column=column, mw=mw, width=width)
 
 
 def equations(flows: DirectedFlows, mode: Mode, direction: Direction) -> Equations:

@@ -1,4 +1,6 @@
-"""The compiled kernels: ordering of buses, the sweep that carries shares along branches, and sums by place.
+"""The compiled kernels: ordering of buses, the sweep that carries shares along branches, and sums of rows.
+
+Rows of shares are sparse, as in ``ShareRows``: of all users, one in ten has a part in a branch of a large grid.
 
 They hold no lock of Python's, so that threads trace several periods at once. Buses, branches and users are counted by
 int64; MW and factors are float64.
@@ -69,26 +71,18 @@ def ordering(tail: IntArray, head: IntArray, mw: FloatArray, size: int) -> tuple
 
 
 @_compiled
-def put_in(row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, bus_mw: FloatArray) -> None:
-    """What users put in at each bus: ``bus_mw[row_bus, of_row] += row_mw``, everything else 0; -1 is no user."""
-    bus_mw[:] = 0.0
-    for n in range(row_bus.size):
-        if of_row[n] >= 0:
-            bus_mw[row_bus[n], of_row[n]] += row_mw[n]
-
-
-@_compiled
 def sweep(
     order: Long,
     backwards: bool,
     tail: IntArray,
     head: IntArray,
     passed: FloatArray,
-    shared: FloatArray,
-    bus_mw: FloatArray,
-    branch_mw: FloatArray,
-) -> None:
-    """Carry each bus's row of shares along its branches, in order.
+    row_bus: IntArray,
+    of_row: IntArray,
+    row_mw: FloatArray,
+    users: int,
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """What flows through each bus by user: its own, and parts of the rows of the buses before it.
 
     Args:
         order: Buses; no branch leads from a later to an earlier one.
@@ -96,27 +90,142 @@ def sweep(
         tail: Bus that each branch is reached from.
         head: Bus that it leads to.
         passed: Part of the tail's row that the head receives.
-        shared: Part of the tail's row that is the branch's share.
-        bus_mw: What users put in at each bus; becomes what flows through, shape (bus, user).
-        branch_mw: Filled, shape (branch, user).
+        row_bus: Bus of each row of what users put in.
+        of_row: User of each row; -1 is none.
+        row_mw: MW of each row.
+        users: Number of users.
+
+    Returns:
+        First entry of each bus, and user and MW of each entry: rows of a ``ShareRows``.
     """
-    size, users = bus_mw.shape
-    live = np.maximum(passed, shared)
-    first, listed = leaving(tail, live, size)
-    for e in range(tail.size):
-        if live[e] <= 0.0:
-            branch_mw[e, :] = 0.0
+    size = order.size
+    first_in, in_branch = leaving(head, passed, size)
+    first_own, own_row = leaving(row_bus, row_mw, size)
+    begin, end = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    column, mw = np.empty(16 * size + users, dtype=np.int32), np.empty(16 * size + users)
+    scratch, touched = np.zeros(users), np.empty(users, dtype=np.int32)
+    marked = np.zeros(users, dtype=np.bool_)
+    used = 0
     for place in range(size):
         bus = order[size - 1 - place] if backwards else order[place]
-        source = bus_mw[bus]
-        for p in range(first[bus], first[bus + 1]):
-            e = listed[p]
-            target, share = bus_mw[head[e]], branch_mw[e]
-            part, given = shared[e], passed[e]
-            for k in range(users):
-                mw = source[k]
-                share[k] = part * mw
-                target[k] += given * mw
+        count = 0
+        for p in range(first_own[bus], first_own[bus + 1]):
+            k = of_row[own_row[p]]
+            if k >= 0:
+                if not marked[k]:
+                    marked[k] = True
+                    touched[count] = k
+                    count += 1
+                scratch[k] += row_mw[own_row[p]]
+        for p in range(first_in[bus], first_in[bus + 1]):
+            e = in_branch[p]
+            for q in range(begin[tail[e]], end[tail[e]]):
+                k = column[q]
+                if not marked[k]:
+                    marked[k] = True
+                    touched[count] = k
+                    count += 1
+                scratch[k] += passed[e] * mw[q]
+        if used + count > column.size:
+            more, wide = np.empty(2 * column.size + count, dtype=np.int32), np.empty(2 * column.size + count)
+            more[:used] = column[:used]
+            wide[:used] = mw[:used]
+            column, mw = more, wide
+        begin[bus] = used
+        for n in range(count):
+            k = touched[n]
+            column[used], mw[used] = k, scratch[k]
+            scratch[k], marked[k] = 0.0, False
+            used += 1
+        end[bus] = used
+    first = np.empty(size + 1, dtype=np.int32)
+    by_bus, of_bus = np.empty(used, dtype=np.int32), np.empty(used)
+    at = 0
+    for bus in range(size):
+        first[bus] = at
+        for q in range(begin[bus], end[bus]):
+            by_bus[at], of_bus[at] = column[q], mw[q]
+            at += 1
+    first[size] = at
+    return first, by_bus, of_bus
+
+
+@_compiled
+def scaled(
+    source: IntArray, factor: FloatArray, first: IntArray, column: IntArray, mw: FloatArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Rows ``factor * rows[source]``; a factor of 0 gives an empty one."""
+    begin = np.zeros(source.size + 1, dtype=np.int32)
+    for n in range(source.size):
+        held = first[source[n] + 1] - first[source[n]] if factor[n] > 0.0 else 0
+        begin[n + 1] = begin[n] + held
+    user, share = np.empty(begin[source.size], dtype=np.int32), np.empty(begin[source.size])
+    at = 0
+    for n in range(source.size):
+        if factor[n] > 0.0:
+            for q in range(first[source[n]], first[source[n] + 1]):
+                user[at], share[at] = column[q], factor[n] * mw[q]
+                at += 1
+    return begin, user, share
+
+
+@_compiled
+def combined(
+    size: int,
+    users: int,
+    target: IntArray,
+    source: IntArray,
+    factor: FloatArray,
+    first: IntArray,
+    column: IntArray,
+    mw: FloatArray,
+    own_target: IntArray,
+    own_user: IntArray,
+    own_mw: FloatArray,
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Rows ``target``, sums of ``factor * rows[source]`` and of single cells; a target or user of -1 is left out."""
+    live, own = factor.copy(), own_mw.copy()
+    for n in range(target.size):
+        if target[n] < 0:
+            live[n] = 0.0
+    for n in range(own_target.size):
+        if own_target[n] < 0 or own_user[n] < 0:
+            own[n] = 0.0
+    first_part, part = leaving(target, live, size)
+    first_own, cell = leaving(own_target, own, size)
+    most = cell.size
+    for p in range(part.size):
+        most += first[source[part[p]] + 1] - first[source[part[p]]]
+    begin, user, share = np.empty(size + 1, dtype=np.int32), np.empty(most, dtype=np.int32), np.empty(most)
+    scratch, touched = np.zeros(users), np.empty(users, dtype=np.int32)
+    marked = np.zeros(users, dtype=np.bool_)
+    at = 0
+    for row in range(size):
+        begin[row] = at
+        count = 0
+        for p in range(first_own[row], first_own[row + 1]):
+            k = own_user[cell[p]]
+            if not marked[k]:
+                marked[k] = True
+                touched[count] = k
+                count += 1
+            scratch[k] += own[cell[p]]
+        for p in range(first_part[row], first_part[row + 1]):
+            n = part[p]
+            for q in range(first[source[n]], first[source[n] + 1]):
+                k = column[q]
+                if not marked[k]:
+                    marked[k] = True
+                    touched[count] = k
+                    count += 1
+                scratch[k] += live[n] * mw[q]
+        for n in range(count):
+            k = touched[n]
+            user[at], share[at] = k, scratch[k]
+            scratch[k], marked[k] = 0.0, False
+            at += 1
+    begin[size] = at
+    return begin, user[:at].copy(), share[:at].copy()
 
 
 @_compiled
@@ -125,9 +234,11 @@ def spread(
     row_bus: IntArray,
     row_mw: FloatArray,
     local: FloatArray,
-    bus_mw: FloatArray,
-    out: FloatArray,
+    first: IntArray,
+    column: IntArray,
+    mw: FloatArray,
     transposed: bool,
+    out: FloatArray,
 ) -> None:
     """What each row of the other direction has of the users of this one, added up by ``of_row``; -1 is left out."""
     out[:] = 0.0
@@ -136,95 +247,11 @@ def spread(
         part = row_mw[n] * local[bus]
         if other < 0 or part == 0.0:
             continue
-        if transposed:
-            for k in range(bus_mw.shape[1]):
-                out[k, other] += part * bus_mw[bus, k]
-        else:
-            for k in range(bus_mw.shape[1]):
-                out[other, k] += part * bus_mw[bus, k]
-
-
-@_compiled
-def into_stations(
-    send: IntArray, receive: IntArray, bus_station: IntArray, branch_mw: FloatArray, station_mw: FloatArray
-) -> None:
-    """Shares of branches that lead into a station from outside of it."""
-    station_mw[:] = 0.0
-    for e in range(send.size):
-        station = bus_station[receive[e]]
-        if station >= 0 and station != bus_station[send[e]]:
-            for k in range(branch_mw.shape[1]):
-                station_mw[station, k] += branch_mw[e, k]
-
-
-@_compiled
-def add_rows(target: IntArray, source: IntArray, factor: FloatArray, rows: FloatArray, out: FloatArray) -> None:
-    """``out[target] += factor * rows[source]``, where the target is >= 0 and the factor is not 0."""
-    for n in range(target.size):
-        if target[n] < 0 or factor[n] == 0.0:
-            continue
-        for k in range(out.shape[1]):
-            out[target[n], k] += factor[n] * rows[source[n], k]
-
-
-@_compiled
-def add_cells(row: IntArray, column: IntArray, mw: FloatArray, out: FloatArray) -> None:
-    """``out[row, column] += mw``, where both are >= 0."""
-    for n in range(row.size):
-        if row[n] >= 0 and column[n] >= 0:
-            out[row[n], column[n]] += mw[n]
-
-
-@_compiled
-def scaled_rows(source: IntArray, factor: FloatArray, rows: FloatArray, out: FloatArray) -> None:
-    """``out = factor * rows[source]``."""
-    for n in range(source.size):
-        if factor[n] == 0.0:
-            out[n, :] = 0.0
-            continue
-        row, target = rows[source[n]], out[n]
-        for k in range(out.shape[1]):
-            target[k] = factor[n] * row[k]
-
-
-@_compiled
-def halves(first: IntArray, second: IntArray, branch_mw: FloatArray, column: IntArray, out: FloatArray) -> None:
-    """Half of each branch's row at both of its places; -1 is none.
-
-    Args:
-        first: One place of each branch.
-        second: The other.
-        branch_mw: Shape (branch, user).
-        column: Column of each user, rising.
-        out: Filled, shape (place, column).
-    """
-    width = column.size
-    begin = np.empty(width + 1, dtype=np.int64)
-    stretches = 0
-    for j in range(width):
-        if j == 0 or column[j] != column[j - 1] + 1:
-            begin[stretches] = j
-            stretches += 1
-    begin[stretches] = width
-    out[:] = 0.0
-    for e in range(first.size):
-        for place in (first[e], second[e]):
-            if place < 0:
-                continue
-            for s in range(stretches):
-                start, size = begin[s], begin[s + 1] - begin[s]
-                source = branch_mw[e, start : start + size]
-                target = out[place, column[start] : column[start] + size]
-                for j in range(size):
-                    target[j] += 0.5 * source[j]
-
-
-@_compiled
-def add_columns(column: IntArray, values: FloatArray, out: FloatArray) -> None:
-    """``out[:, column] += values``."""
-    for i in range(values.shape[0]):
-        for j in range(column.size):
-            out[i, column[j]] += values[i, j]
+        for q in range(first[bus], first[bus + 1]):
+            if transposed:
+                out[column[q], other] += part * mw[q]
+            else:
+                out[other, column[q]] += part * mw[q]
 
 
 @_compiled

@@ -16,22 +16,13 @@ from hostcap._arrays import FloatArray, IntArray, ints, sums
 from hostcap.errors import TraceError
 from hostcap.findings import Finding, some
 from hostcap.flows import FailedPeriod, FlowNetwork, FlowPeriod
-from hostcap.tracing import ZERO_MW, DirectedFlows, Shares, Trace, TraceBalance, directed
-from hostcap_stock.bialek.compat import Join, Joins, added, half_and_half
+from hostcap.tracing import ZERO_MW, DirectedFlows, ShareRows, Shares, Trace, TraceBalance, directed
+from hostcap_stock.bialek.compat import Join, Joins, added, half_and_half, renamed
 from hostcap_stock.bialek.config import BialekConfig
 from hostcap_stock.bialek.cycles import Cycle, cycles
-from hostcap_stock.bialek.equations import Equations, equations
+from hostcap_stock.bialek.equations import Equations, equations, rows
 from hostcap_stock.bialek.findings import findings_of
-from hostcap_stock.bialek.kernel import (
-    Long,
-    add_cells,
-    add_rows,
-    into_stations,
-    ordering,
-    parts,
-    put_in,
-    spread,
-)
+from hostcap_stock.bialek.kernel import Long, combined, ordering, parts, scaled, spread
 
 ArrayT = TypeVar("ArrayT", FloatArray, IntArray)
 AHEAD = 2
@@ -46,8 +37,7 @@ class _Way:
     user: IntArray
     of_row: IntArray
     user_mw: FloatArray
-    bus_mw: FloatArray
-    branch_mw: FloatArray
+    bus: ShareRows
 
 
 class BialekTracer:
@@ -85,10 +75,14 @@ class BialekTracer:
         down = _way(network, flows.load_mw, equations(flows, self.config.mode, "down"), acyclic)
         pairs = (up.user.size, down.user.size)
         up_mw, down_mw = np.empty(pairs), np.empty(pairs)
-        spread(down.of_row, network.row_bus, flows.load_mw, up.equations.local, up.bus_mw, up_mw, True)
-        spread(up.of_row, network.row_bus, flows.generation_mw, down.equations.local, down.bus_mw, down_mw, False)
+        for takers, row_mw, way, transposed, out in (
+            (down, flows.load_mw, up, True, up_mw),
+            (up, flows.generation_mw, down, False, down_mw),
+        ):
+            bus, local = way.bus, way.equations.local
+            spread(takers.of_row, network.row_bus, row_mw, local, bus.first, bus.column, bus.mw, transposed, out)
         dead_end = ints(np.flatnonzero((flows.out_mw < ZERO_MW) & (flows.in_mw >= ZERO_MW)))
-        dead_end_mw = float(up.bus_mw[dead_end].sum())
+        dead_end_mw = float(up.bus.sums()[dead_end].sum())
         balance = _balance(traced, flows, up, down, float(up_mw.sum()), float(down_mw.sum()), dead_end_mw, circling)
         findings = findings_of(network, flows, balance, dead_end, dropped_mw)
         if join:
@@ -178,29 +172,43 @@ def _way(network: FlowNetwork, row_mw: FloatArray, way: Equations, order: Long |
     place = np.full(network.node.size, -1, dtype=np.int32)
     place[user] = np.arange(user.size, dtype=np.int32)
     of_row = place[network.row_node]
-    injected = np.empty((network.bus.size, user.size))
-    put_in(network.row_bus, of_row, row_mw, injected)
-    bus_mw, branch_mw = way.solved(injected) if order is None else way.swept(order, injected)
-    return _Way(equations=way, user=user, of_row=of_row, user_mw=of_node[user], bus_mw=bus_mw, branch_mw=branch_mw)
+    given = (network.row_bus, of_row, row_mw, user.size)
+    bus = way.solved(*given) if order is None else way.swept(order, *given)
+    return _Way(equations=way, user=user, of_row=of_row, user_mw=of_node[user], bus=bus)
 
 
 def _shares(network: FlowNetwork, flows: DirectedFlows, way: _Way) -> Shares:
     """Shares of one direction; stations: what enters over branches from others, and their own generation."""
-    station_mw = np.empty((network.stations.size, way.user.size))
-    if network.stations.size:
-        into_stations(flows.send, flows.receive, network.bus_station, way.branch_mw, station_mw)
-        own = network.bus_station[network.row_bus]
-        if way.equations.upstream:
-            add_cells(own, way.of_row, flows.generation_mw, station_mw)
-        else:
-            factor = flows.generation_mw * way.equations.local[network.row_bus]
-            add_rows(own, network.row_bus, factor, way.bus_mw, station_mw)
+    bus, equation, users = way.bus, way.equations, way.user.size
+    station = network.bus_station[flows.receive]
+    entered = np.where(station == network.bus_station[flows.send], -1, station)
+    own = network.bus_station[network.row_bus]
+    target, source, factor = entered, equation.tail, equation.shared
+    cell_mw = flows.generation_mw
+    if not equation.upstream:
+        # What is generated at a station is shared as its bus is.
+        target, source = np.concatenate([target, own]), np.concatenate([source, network.row_bus])
+        factor = np.concatenate([factor, cell_mw * equation.local[network.row_bus]])
+        own, cell_mw = own[:0], cell_mw[:0]
+    entering = combined(
+        network.stations.size,
+        users,
+        target,
+        source,
+        factor,
+        bus.first,
+        bus.column,
+        bus.mw,
+        own,
+        way.of_row[: own.size],
+        cell_mw,
+    )
     return Shares(
         user=_done(way.user),
         user_mw=_done(way.user_mw),
-        branch_mw=_done(way.branch_mw),
-        bus_mw=_done(way.bus_mw),
-        station_mw=_done(station_mw),
+        branch_mw=equation.branches(bus),
+        bus_mw=bus,
+        station_mw=rows(*entering, users),
     )
 
 
@@ -223,17 +231,18 @@ def _compat(
         (up, flows.generation_mw, flows.load_mw, up_user, up_column),
         (down, flows.load_mw, flows.generation_mw, down_user, down_column),
     ):
-        branch_mw = join.labelled(traced, way.equations, way.bus_mw)
-        station_user, station_mw = half_and_half(
-            join.network, way.equations, way.user, own, other, way.bus_mw, branch_mw
+        factor, source = join.labelled(traced, way.equations)
+        branch = rows(*scaled(source, factor, way.bus.first, way.bus.column, way.bus.mw), way.user.size)
+        station_user, station = half_and_half(
+            join.network, way.equations, way.user, own, other, way.bus, factor, source
         )
         both.append(
             Shares(
                 user=user,
                 user_mw=added(column, user.size, way.user_mw[None])[0],
-                branch_mw=_done(added(column, user.size, branch_mw)),
-                bus_mw=_done(added(column, user.size, way.bus_mw)),
-                station_mw=_done(station_mw),
+                branch_mw=renamed(branch, column, user.size),
+                bus_mw=renamed(way.bus, column, user.size),
+                station_mw=station,
                 station_user=station_user,
             )
         )

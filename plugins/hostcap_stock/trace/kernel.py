@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import numpy as np
 from numba import njit  # noqa: TID253 - imported with the study's first period
 
 from hostcap._arrays import FloatArray, IntArray
@@ -18,24 +17,24 @@ def _compiled(function: F) -> F:
 
 
 @_compiled
-def add_block(total: FloatArray, row: IntArray, column: IntArray, values: FloatArray, weight: float) -> None:
-    """``total[row, column] += weight * values``, for every row and column of ``values``.
+def add_rows(
+    total: FloatArray,
+    row: IntArray,
+    place: IntArray,
+    first: IntArray,
+    column: IntArray,
+    mw: FloatArray,
+    weight: float,
+) -> None:
+    """``total[row, place[column]] += weight * mw``, for every entry of sparse rows."""
+    for n in range(row.size):
+        for q in range(first[n], first[n + 1]):
+            total[row[n], place[column[q]]] += weight * mw[q]
 
-    Columns that follow each other in both are added as one stretch, which is nearly all of them from one period to the
-    next: the compiler then adds many at once.
-    """
-    width = column.size
-    begin = np.empty(width + 1, dtype=np.int64)
-    stretches = 0
-    for j in range(width):
-        if j == 0 or column[j] != column[j - 1] + 1:
-            begin[stretches] = j
-            stretches += 1
-    begin[stretches] = width
-    for i in range(values.shape[0]):
-        for s in range(stretches):
-            first, size = begin[s], begin[s + 1] - begin[s]
-            source = values[i, first : first + size]
-            target = total[row[i], column[first] : column[first] + size]
-            for j in range(size):
-                target[j] += weight * source[j]
+
+@_compiled
+def add_block(total: FloatArray, row: IntArray, column: IntArray, values: FloatArray, weight: float) -> None:
+    """``total[row, column] += weight * values``, for every row and column of ``values``."""
+    for i in range(row.size):
+        for j in range(column.size):
+            total[row[i], column[j]] += weight * values[i, j]

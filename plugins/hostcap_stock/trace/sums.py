@@ -15,7 +15,7 @@ from attrs import define, field, fields, frozen
 from hostcap._arrays import FloatArray, IntArray, ints
 from hostcap.flows import FailedPeriod, FlowNetwork
 from hostcap.tracing import Trace, TraceBalance
-from hostcap_stock.trace.kernel import add_block
+from hostcap_stock.trace.kernel import add_block, add_rows
 
 MEANS = tuple(a.name for a in fields(TraceBalance) if a.name.endswith("_mw") and a.name != "mismatch_mw")
 """What of a balance is a mean; the rest are extremes."""
@@ -130,10 +130,13 @@ class Sums:
         station_up, station_down = (self.index.users(places, s.station_user) for s in (trace.up, trace.down))
         self._fit()
         minutes, blocks = trace.period.minutes, self.blocks
-        add_block(blocks["branch_up"], places.branch, up, trace.up.branch_mw, minutes)
-        add_block(blocks["branch_down"], places.branch, down, trace.down.branch_mw, minutes)
-        add_block(blocks["station_up"], places.station, station_up, trace.up.station_mw, minutes)
-        add_block(blocks["station_down"], places.station, station_down, trace.down.station_mw, minutes)
+        for block, row, column, rows in (
+            ("branch_up", places.branch, up, trace.up.branch),
+            ("branch_down", places.branch, down, trace.down.branch),
+            ("station_up", places.station, station_up, trace.up.station),
+            ("station_down", places.station, station_down, trace.down.station),
+        ):
+            add_rows(blocks[block], row, column, rows.first, rows.column, rows.mw, minutes)
         add_block(blocks["pair_up"], up, down, trace.up_mw, minutes)
         add_block(blocks["pair_down"], up, down, trace.down_mw, minutes)
         blocks["own"][0, up] += minutes * trace.up.user_mw

@@ -70,12 +70,14 @@ def test_the_sweep_and_the_sparse_factor_agree(seed: int, mode: Any) -> None:
     flows = directed(period := period_of(*random_case(seed, cyclic=False)))
     order, count = ordering(flows.send, flows.receive, flows.sent_mw, period.network.bus.size)
     assert count == period.network.bus.size
-    injected = np.random.default_rng(seed).uniform(0.0, 10.0, (period.network.bus.size, 5))
+    rng = np.random.default_rng(seed)
+    given_at = (np.arange(30, dtype=np.int32) % 12, rng.integers(-1, 5, 30).astype(np.int32), rng.uniform(0, 9, 30), 5)
     for way in ("up", "down"):
         system = equations(flows, mode, way)
-        swept, solved = system.swept(order, injected.copy()), system.solved(injected)
-        assert swept[0] == pytest.approx(solved[0], abs=MW)
-        assert swept[1] == pytest.approx(solved[1], abs=MW)
+        swept, solved = system.swept(order, *given_at), system.solved(*given_at)
+        assert swept.dense() == pytest.approx(solved.dense(), abs=MW)
+        assert system.branches(swept).dense() == pytest.approx(system.branches(solved).dense(), abs=MW)
+        assert swept.sums() == pytest.approx(swept.dense().sum(axis=1))
 
 
 @few
