@@ -141,7 +141,7 @@ def _keep(chunk: Chunk, out: Path | None, writers: Sequence[Any], chunks: list[C
 
 
 class _Bare:
-    """A study without a network, in the place of the feeders: its flows are one input, read while it runs."""
+    """A study without a network, in the place of the feeders; its flows are one input, read while it runs."""
 
     def __init__(
         self, work_package: WorkPackage, told: Progress, stop: Callable[[], bool], out: Path | None = None
@@ -156,7 +156,7 @@ class _Bare:
     def load(self) -> None:
         """Take the hashes of the inputs; one that cannot be read ends the run, as there is no other."""
         self._told("reading inputs", 0, 0)
-        self.hashes = self._work_package.flows().hashes()
+        self.hashes = self._work_package.bare_hashes()
 
     def chunks(self, feeder: str, run_id: str) -> Iterator[Chunk]:
         """Run the study."""

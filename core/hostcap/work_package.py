@@ -37,6 +37,7 @@ from hostcap.plugins.kinds import (
     PluginRecord,
     ProfilesPlugin,
     Progress,
+    ReadsItself,
     SolverPlugin,
     Study,
     StudyPlugin,
@@ -144,10 +145,14 @@ class WorkPackage:
         """The plugin of the study."""
         return self.registry.get(StudyPlugin, self.part("study").plugin)
 
-    def flows(self) -> Flows:
-        """The flows of a bare study."""
-        made: Flows = self.make(self.part("flows"))
-        return made
+    def bare_hashes(self) -> dict[str, str]:
+        """Content hash of every input of a bare study: flows, files that parts name, and what it reads itself."""
+        found = self.file_hashes()
+        if "flows" in self.document.parts:
+            flows: Flows = self.make(self.part("flows"))
+            return {**found, **flows.hashes()}
+        study = self.study()
+        return {**found, **study.hashes()} if isinstance(study, ReadsItself) else found
 
     def source(self) -> NetworkSource:
         """The network source."""

@@ -198,3 +198,17 @@ class TestTrace(StudySuite):
                 "tracer": BialekTracer(BialekConfig()),
             },
         )
+
+
+class TestTraceReport(StudySuite):
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> Case:
+        (tmp_path / "td.csv").write_text(",a,b\nL1,3,1\nL2,0,2\n", encoding="utf-8")
+        return Case(
+            module="hostcap_stock.trace_report.plugin",
+            kind="study",
+            name="trace-report",
+            settings={"down": str(tmp_path / "td.csv")},
+            wrong=[{"results": "x"}, {"unmapped": "guess"}, {"user_letters": 0}, {"register": "x"}],
+            feeder="report",
+        )

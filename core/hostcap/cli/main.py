@@ -23,6 +23,8 @@ from hostcap.cli.plugins import plugins
 from hostcap.cli.schema import schema
 from hostcap.cli.trace import options as trace_options
 from hostcap.cli.trace import trace_package
+from hostcap.cli.trace_report import options as report_options
+from hostcap.cli.trace_report import report_package
 from hostcap.errors import HostcapError
 from hostcap.results_folder import read_results
 from hostcap.running import check, run
@@ -111,6 +113,23 @@ def trace(place: str | None, out: Path | None, replace: bool, example: str | Non
         show_run(work_package, found)
         if folder is not None:
             click.echo(f"results: {folder}")
+        _end(found.failed)
+
+
+@main.command(name="trace-report")
+@click.argument("results", type=_FILE)
+@report_options
+@click.option("--out", type=_FILE, help="Folder for the tables; none are kept unless given.")
+@click.option("--replace", is_flag=True, help="Replace the run that the folder holds.")
+@_overrides
+def trace_report(results: Path, out: Path | None, replace: bool, **said: Any) -> None:
+    """Report on the trace in the folder RESULTS: concentration of use, values by user, attributes of each mix."""
+    with errors_in_one_line():
+        work_package = report_package(results=results, **said)
+        found = run(work_package, out=out, replace=replace)
+        show_run(work_package, found)
+        if out is not None:
+            click.echo(f"results: {out}")
         _end(found.failed)
 
 

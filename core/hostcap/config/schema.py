@@ -105,7 +105,7 @@ def _takes(study: StudyPlugin[Any], kind: type[PluginRecord[Any]]) -> Takes | No
 
 def _may_be_bare(study: StudyPlugin[Any]) -> bool:
     network = study.parts.get("network")
-    return "flows" in study.parts and (network is None or not network.required)
+    return network is None or ("flows" in study.parts and not network.required)
 
 
 def _table(kind: type[PluginRecord[Any]], records: Sequence[PluginRecord[Any]], defaults: Set[str | None]) -> Schema:

@@ -40,8 +40,8 @@ UNDATED = 1900
 
 
 def is_bare(record: StudyPlugin[Any], tables: Container[str]) -> bool:
-    """Whether a study runs without a network: it takes flows, and the file, whose tables these are, names none."""
-    return "flows" in record.parts and "network" not in tables
+    """Whether a study runs without a network: it knows none, or it takes flows and the file's tables name none."""
+    return "network" not in record.parts or ("flows" in record.parts and "network" not in tables)
 
 
 def bare_scope(name: str) -> Scope:
@@ -83,4 +83,4 @@ class StudyDocument:
     @property
     def bare(self) -> bool:
         """Whether it runs without a network."""
-        return "flows" in self.parts and "network" not in self.parts
+        return "network" not in self.parts

@@ -358,6 +358,15 @@ class Study(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsItself(Protocol):
+    """A study that takes neither network nor flows, and reads folders itself."""
+
+    def hashes(self) -> Mapping[str, str]:
+        """Content hash of every folder that it reads, by name; files that settings name are hashed by the run."""
+        ...
+
+
 @frozen(kw_only=True)
 class BareJob:
     """What a study is told that takes no network.

@@ -176,6 +176,31 @@ def rolled_up(
     )
 
 
+def kept(
+    labels: NameArray, mapping: Mapping[str, str] | None, letters: int | None, *, keep: bool
+) -> tuple[dict[str, str] | None, list[str]]:
+    """Target of each label, and the labels that a map does not know, which keep their own name where asked for.
+
+    Args:
+        labels: Labels of one axis of a matrix.
+        mapping: Target by label; None leaves all alone.
+        letters: How many first letters of a label the map knows; None for all.
+        keep: Whether labels without a target keep their name.
+    """
+    if mapping is None:
+        return None, []
+    targets: dict[str, str] = {}
+    lost = []
+    for label in labels.tolist():
+        target = mapping.get(label[:letters])
+        if target is None:
+            lost.append(label)
+            if not keep:
+                continue
+        targets[label] = label if target is None else target
+    return targets, lost
+
+
 def joined(matrix: UseMatrix, links: Mapping[str, Sequence[str]]) -> UseMatrix:
     """The matrix with further rows: sums of some assets under one name, such as the HVDC link of four branches.
 
