@@ -17,7 +17,7 @@ import attrs
 from hostcap.config.canonical import unstructure
 from hostcap.config.fields import DOC, SCHEMA, UNIT
 from hostcap.config.structure import config_fields, default_of, key_of
-from hostcap.config.study import Scope, StudyDocument
+from hostcap.config.study import BARE, Scope, StudyDocument
 from hostcap.config.study_file import DEFAULT_WRITERS
 from hostcap.config.wording import alternatives, choices, is_union
 from hostcap.errors import PluginError
@@ -105,7 +105,7 @@ def _takes(study: StudyPlugin[Any], kind: type[PluginRecord[Any]]) -> Takes | No
 
 def _may_be_bare(study: StudyPlugin[Any]) -> bool:
     network = study.parts.get("network")
-    return network is None or ("flows" in study.parts and not network.required)
+    return BARE in study.capabilities or ("flows" in study.parts and (network is None or not network.required))
 
 
 def _table(kind: type[PluginRecord[Any]], records: Sequence[PluginRecord[Any]], defaults: Set[str | None]) -> Schema:

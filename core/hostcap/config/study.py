@@ -39,9 +39,13 @@ UNDATED = 1900
 """Year of the scope of a bare study, whose flows say their own dates; no result carries it."""
 
 
+BARE = "bare"
+"""Capability of a study that takes neither network nor flows: it reads what its own settings name."""
+
+
 def is_bare(record: StudyPlugin[Any], tables: Container[str]) -> bool:
-    """Whether a study runs without a network: it knows none, or it takes flows and the file's tables name none."""
-    return "network" not in record.parts or ("flows" in record.parts and "network" not in tables)
+    """Whether a study runs without a network: it says so, or it takes flows and the file's tables name none."""
+    return BARE in record.capabilities or ("flows" in record.parts and "network" not in tables)
 
 
 def bare_scope(name: str) -> Scope:
@@ -83,4 +87,4 @@ class StudyDocument:
     @property
     def bare(self) -> bool:
         """Whether it runs without a network."""
-        return "network" not in self.parts
+        return "network" not in self.parts and self.scope == bare_scope(self.name)

@@ -122,9 +122,9 @@ def summed(
     """Flows of the whole network, phases summed.
 
     A line or a transformer of two buses is a branch; one of three or more is a star, a leg from each bus to a bus of
-    its own, with its loss on the legs that power comes in by. What a branch takes at both ends, such as a transformer
-    without load, is a user of its own at the lesser end. What buses supply or take beyond their injectors is the
-    source's, or a user of its own with a finding.
+    its own, with its loss on the legs that power comes in by. What is lost where hardly anything comes out, such as in
+    a transformer without load, is a user of its own at the lesser end. What buses supply or take beyond their injectors
+    is the source's, or a user of its own with a finding.
 
     Args:
         state: The solved state.
@@ -330,15 +330,17 @@ class _Parts:
                     element=some([name for name, _ in self._lossy]),
                     count=len(self._lossy),
                     kw=sum(kw for _, kw in self._lossy),
-                    message="take power at both ends, or have one end alone; what they lose is a user of its own",
+                    message="take power at every end; what they lose is a user of its own",
                 )
             )
 
     def _branch(self, name: str, ends: tuple[int, int], start: float, end: float) -> None:
-        if min(start, end) > 0.0:
-            large, small = (start, ends[1]) if start >= end else (-end, ends[0])
-            self._add(name, ends, large, abs(large))
-            self._take(name, small, min(start, end))
+        if min(start, end) > -REST_KW and max(start, end) > 0.0:
+            # Hardly anything comes out, so that a trace would charge what goes in to nobody: it arrives whole, and a
+            # user of its own takes there what is lost.
+            flow, lesser = (start, ends[1]) if start >= end else (-end, ends[0])
+            lost = 0.0 if self._take(name, lesser, start + end) else min(max(start + end, 0.0), abs(flow))
+            self._add(name, ends, flow, lost)
             return
         loss = start + end
         flow = start if start >= 0.0 else -end
@@ -352,6 +354,8 @@ class _Parts:
         star = len(self.bus) - 1
         coming = sum(power for power in kw if power > 0.0)
         loss = self._checked(name, sum(kw), max(coming, 0.0))
+        if min(kw) > -REST_KW and self._take(name, star, loss):
+            loss = 0.0
         for bus, power in zip(buses, kw, strict=True):
             own = loss * power / coming if power > 0.0 else 0.0
             self._add(f"{name} at {self.bus[bus]}", (bus, star), power, own)
@@ -375,12 +379,15 @@ class _Parts:
         self.flow.append(flow)
         self.loss.append(loss)
 
-    def _take(self, name: str, bus: int, kw: float) -> None:
-        if kw > REST_KW:
-            self.user.append(f"losses of {name}")
-            self.user_bus.append(bus)
-            self.user_kw.append(-kw)
-            self._lossy.append((name, kw))
+    def _take(self, name: str, bus: int, kw: float) -> bool:
+        """Losses as a user of their own; whether they are worth one."""
+        if kw <= REST_KW:
+            return False
+        self.user.append(f"losses of {name}")
+        self.user_bus.append(bus)
+        self.user_kw.append(-kw)
+        self._lossy.append((name, kw))
+        return True
 
     def add_users(self, users: Users, bus: IntArray, phase: Sequence[str] | None = None) -> None:
         """Users, one for each bus where they are; of phases with the phase's letter."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hostcap.config.study import BARE
 from hostcap.plugins import StudyPlugin, hookimpl
 from hostcap_stock.trace_report.config import TraceReportConfig
 from hostcap_stock.trace_report.schemas import TABLES
@@ -34,6 +35,7 @@ TRACE_REPORT = StudyPlugin(
     parts={},
     make=_report,
     tables=TABLES,
+    capabilities=frozenset({BARE}),
     summarise=_summarise,
 )
 
