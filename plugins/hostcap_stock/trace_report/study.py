@@ -148,7 +148,9 @@ class TraceReport:
             if lost:
                 axis = matrix.asset if what == "asset" else matrix.user
                 own = np.isin(axis, list(lost))
-                mw = float((matrix.mw[own] if what == "asset" else matrix.mw[:, own]).sum())
+                # What is joined counts once: by its parts.
+                once = matrix.mw * ~np.isin(matrix.asset, list(config.joined))[:, None]
+                mw = float((once[own] if what == "asset" else once[:, own]).sum())
                 notes.append(_unmapped(what, direction, Unmapped(labels=tuple(lost), mw=mw), config.unmapped))
         rolled, _, _ = rolled_up(matrix, assets=known_assets[0], users=known_users[0])
         if config.asset_letters is None:
