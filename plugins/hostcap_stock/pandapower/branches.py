@@ -122,6 +122,10 @@ class _Switches:
         element = table.floats("element").astype(np.int64)
         self._open = {name: np.zeros((len(t), len(SIDES[name])), dtype=bool) for name, t in tables.items()}
         self._any = {name: np.zeros(len(t), dtype=bool) for name, t in tables.items()}
+        ends = {
+            name: np.stack([t.places(f"{side}_bus", buses) for side in SIDES[name]], axis=1)
+            for name, t in tables.items()
+        }
         pairs: list[tuple[int, int]] = []
         at = {int(i): place for place, i in enumerate(buses.index)}
         of = {name: {int(i): place for place, i in enumerate(t.index)} for name, t in tables.items()}
@@ -136,7 +140,7 @@ class _Switches:
             if name is None or int(element[i]) not in of[name]:
                 raise ModelError(f"switch {row}: et {kind[i]!r} with element {element[i]} is nothing in the net")
             place = of[name][int(element[i])]
-            sides = [tables[name].places(f"{side}_bus", buses)[place] for side in SIDES[name]]
+            sides = ends[name][place].tolist()
             if int(bus[i]) not in sides:
                 raise ModelError(f"switch {row}: bus {buses.index[bus[i]]} is no terminal of {name} {element[i]}")
             self._any[name][place] = True

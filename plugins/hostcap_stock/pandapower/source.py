@@ -138,7 +138,7 @@ class PandapowerSource:
             update_hash(digest, [name, np.asarray(table.index)])
             for column in sorted(map(str, table.columns)):
                 digest.update(column.encode())
-                update_hash(digest, [str(value) for value in table[column]])
+                digest.update("\0".join(map(str, table[column])).encode())
         if self.config.customers is not None:
             path = expand(self.config.customers, feeder)
             try:
