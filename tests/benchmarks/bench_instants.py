@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import attrs
 import numpy as np
 from attrs import frozen
 from bench_feeders import CRE21, DEMO, Feeder, master
-from bench_timing import Section, Settings, digits, in_turns, ratio, times
+from bench_timing import Section, Settings, clock, digits, ratio, times
 from instants import Day, OneInstant, run_from, table
 
 from hostcap.config import structure_study
@@ -77,6 +78,7 @@ def measure(feeder: Feeder, direction: str, instants: int, settings: Settings, s
     network = package.source().load("f")
     day = Day(count=instants, mean_kw=0.5 * feeder.mean_kw)
     kept: dict[str, Any] = {}
+    run_from(package, network, Day(count=2, mean_kw=0.5 * feeder.mean_kw))  # warm: code is compiled
 
     def together() -> None:
         kept["together"] = run_from(package, network, day)
@@ -84,7 +86,13 @@ def measure(feeder: Feeder, direction: str, instants: int, settings: Settings, s
     def alone() -> None:
         kept["alone"] = [run_from(package, network, OneInstant(day=day, number=i)) for i in range(instants)]
 
-    seconds = in_turns({"alone": alone, "together": together}, settings.repetitions)
+    seconds: dict[str, list[float]] = {"alone": [], "together": []}
+    for _ in range(settings.repetitions):
+        for name, work in (("alone", alone), ("together", together)):
+            gc.collect()
+            began = clock()
+            work()
+            seconds[name].append(clock() - began)
     _assert_equal(kept["together"], kept["alone"], network)
     own = [dict(chunk.summary) for chunk in kept["alone"]]
     joint = dict(kept["together"].summary)

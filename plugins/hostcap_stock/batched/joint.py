@@ -12,7 +12,7 @@ from hostcap.growth import Growth
 from hostcap.limits import LimitSet, LinearLimits
 from hostcap.power_flow import FrozenNetwork, Plan, States
 from hostcap_stock.batched.config import BatchedConfig
-from hostcap_stock.batched.running import Out, Runner, extremes_of
+from hostcap_stock.batched.running import Out, Rooms, Runner, extremes_of
 from hostcap_stock.batched.shared import Shared
 from hostcap_stock.batched.solver import BatchedPlan, joined
 
@@ -22,10 +22,11 @@ class JointBatchedPlan:
 
     def __init__(self, starts: Sequence[tuple[FrozenNetwork, Growth]], limits: LimitSet, config: BatchedConfig) -> None:
         """Prepare each start; what is equal among them is found once."""
-        shared = Shared()
+        shared, rooms = Shared(), Rooms()
         self._limits = limits
         self._plans = [
-            BatchedPlan(frozen.linear(), growth, limits, config, frozen.start, shared) for frozen, growth in starts
+            BatchedPlan(frozen.linear(), growth, limits, config, frozen.start, shared, rooms)
+            for frozen, growth in starts
         ]
         self._fused = all(isinstance(limit, LinearLimits) for limit in limits.limits)
         self._runner = Runner(config)

@@ -24,26 +24,41 @@ if TYPE_CHECKING:
 JOBS_PER_THREAD = 4
 
 
-class Tiles:
-    """A layout and the working memory of the threads that solve on it."""
+class Rooms:
+    """Working memory of threads, by what it is made for; a tile leaves nothing behind that another one reads."""
 
-    def __init__(self, layout: Layout, config: BatchedConfig) -> None:
+    def __init__(self) -> None:
         """Nothing is taken yet."""
-        self.layout = layout
-        self.tolerance2 = (config.tolerance_pu / layout.amplification) ** 2
-        self.rooms: list[Room] = []
+        self._free: dict[tuple[int, ...], list[Room]] = {}
         self._lock = Lock()
 
     @contextmanager
-    def room(self) -> Iterator[Room]:
-        """Working memory that no other thread has meanwhile."""
+    def of(self, layout: Layout) -> Iterator[Room]:
+        """Working memory for a layout that no other thread has meanwhile."""
+        it, checks = layout.iteration, layout.checks
+        size = (it.rows, it.path_rows, it.port_a.size, checks.segments, layout.levels)
         with self._lock:
-            found = self.rooms.pop() if self.rooms else None
-        layout = self.layout
-        room: Room = kernels().room_for(layout.iteration, layout.checks, layout.levels) if found is None else found
+            free = self._free.setdefault(size, [])
+            found = free.pop() if free else None
+        room: Room = kernels().room_for(it, checks, layout.levels) if found is None else found
         yield room
         with self._lock:
-            self.rooms.append(room)
+            free.append(room)
+
+    def clear(self) -> None:
+        """Give all of it back."""
+        with self._lock:
+            self._free.clear()
+
+
+class Tiles:
+    """A layout and the working memory of the threads that solve on it."""
+
+    def __init__(self, layout: Layout, config: BatchedConfig, rooms: Rooms | None = None) -> None:
+        """Nothing is taken yet; ``rooms`` where other layouts lend theirs."""
+        self.layout = layout
+        self.tolerance2 = (config.tolerance_pu / layout.amplification) ** 2
+        self.rooms = Rooms() if rooms is None else rooms
 
 
 class Out(NamedTuple):
@@ -107,7 +122,7 @@ class Runner:
 
         def work(tiles: Tiles, first: int, last: int) -> None:
             layout = tiles.layout
-            with tiles.room() as room:
+            with tiles.rooms.of(layout) as room:
                 self._kernels.solve_tiles(
                     first, last, levels, reactive, layout.iteration, tiles.tolerance2, self._most,
                     layout.checks, layout.nodes, layout.conductors, room, converged, iterations,

@@ -16,7 +16,7 @@ from hostcap.power_flow import FrozenNetwork, JointPlan, Plan, Settling, States,
 from hostcap.solution import Solution
 from hostcap_stock.batched.compiling import kernels
 from hostcap_stock.batched.config import BatchedConfig
-from hostcap_stock.batched.running import Out, Runner, Tiles, extremes_of
+from hostcap_stock.batched.running import Out, Rooms, Runner, Tiles, extremes_of
 from hostcap_stock.batched.shared import Shared
 
 WRITTEN_BYTES = 64 * 2**20
@@ -96,6 +96,7 @@ class BatchedPlan:
         config: BatchedConfig,
         start: Solution,
         shared: Shared | None = None,
+        rooms: Rooms | None = None,
     ) -> None:
         """Prepare.
 
@@ -106,12 +107,13 @@ class BatchedPlan:
             config: When a state counts as solved.
             start: The start, for limits that look at it.
             shared: What plans of other starts of the feeder have found already.
+            rooms: Their working memory.
         """
         self._kernels = kernels()
         self._linear, self._growth, self._limits, self._config, self._start = linear, growth, limits, config, start
         self._fused = all(isinstance(limit, LinearLimits) for limit in limits.limits)
         layout = self._kernels.lay_out(linear, growth, limits, fused=self._fused, shared=shared)
-        self.growing = Tiles(layout, config)
+        self.growing = Tiles(layout, config, rooms)
         self._injecting: Tiles | None = None
         self._runner = Runner(config)
 
