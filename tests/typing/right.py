@@ -21,7 +21,7 @@ from hostcap_stock.batched.config import BatchedConfig
 from hostcap_stock.batched.solver import BatchedSolver
 from hostcap_stock.constraints.config import VoltageConfig
 from hostcap_stock.constraints.voltage import Voltage
-from hostcap_stock.headroom import LVHeadroom
+from hostcap_stock.headroom import HVNodeHeadroom, LVHeadroom
 from hostcap_stock.initial_states import ZeroLoad
 from hostcap_stock.injections import NegativeLoad, NegativeLoadConfig
 from hostcap_stock.opendss.config import OpenDssConfig
@@ -66,6 +66,9 @@ assert_type(results.to_pandas("findings"), pd.DataFrame)
 assert_type(study.check(network), Preview)
 assert_type(node_rows(network, [0]), LinearLimits)
 assert_type(run(WorkPackage.read("study.toml")), Results)
+
+locations = HVNodeHeadroom(constraints=[AllBuses()], step_kw_per_node=50.0, location_kinds=("line-tee",))
+assert_type(locations.run(network), Results)
 
 a_source: NetworkSource = source
 a_constraint: Constraint = AllBuses()

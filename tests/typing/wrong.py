@@ -10,7 +10,7 @@ from hostcap.network import Network
 from hostcap_stock.allocations import Uniform
 from hostcap_stock.constraints.config import VoltageConfig
 from hostcap_stock.constraints.voltage import Voltage
-from hostcap_stock.headroom import LVHeadroom
+from hostcap_stock.headroom import HVNodeHeadroom, LVHeadroom
 from hostcap_stock.opendss.config import OpenDssConfig
 
 
@@ -35,3 +35,5 @@ LVHeadroom(constraints=[voltage], max_steps="many")  # type: ignore[arg-type]
 LVHeadroom(constraints=[voltage], max_step=5)  # type: ignore[call-arg]
 LVHeadroom(constraints=[voltage]).run("feeder")  # type: ignore[arg-type]
 OpenDssConfig(master="Master.dss", frequency_hz=50.0)  # type: ignore[arg-type]
+HVNodeHeadroom(constraints=[voltage], allocation=Uniform())  # type: ignore[call-arg]
+HVNodeHeadroom(constraints=[voltage], location_kinds=("pole",))  # type: ignore[arg-type]

@@ -1,13 +1,13 @@
-"""Headroom studies. Python users construct ``LVHeadroom``; it is imported when it is asked for."""
+"""Headroom studies. Python users construct ``LVHeadroom`` or ``HVNodeHeadroom``; they are imported when asked for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hostcap_stock.headroom.compose import LVHeadroom
+    from hostcap_stock.headroom.compose import HVNodeHeadroom, LVHeadroom
 
-__all__ = ["LVHeadroom"]
+__all__ = ["HVNodeHeadroom", "LVHeadroom"]
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,7 @@ from hostcap_stock.headroom.tables import network_tables
 
 
 @frozen(kw_only=True)
-class HvNodeHeadroom:
+class HvNodeHeadroomStudy:
     """Each location grows alone from the start, step by step, until any limit breaks; see the headroom method."""
 
     config: HvNodeHeadroomConfig

@@ -55,7 +55,7 @@ INSTANTS_AT_ONCE = 64
 
 
 @frozen(kw_only=True)
-class LvHeadroom:
+class LvHeadroomStudy:
     """All groups grow together, step by step; a group with a broken limit is locked; see the headroom method."""
 
     config: LvHeadroomConfig

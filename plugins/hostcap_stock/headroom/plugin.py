@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def _lv(config: LvHeadroomConfig, parts: Mapping[str, Any]) -> Study:
-    from hostcap_stock.headroom.lv import LvHeadroom
+    from hostcap_stock.headroom.lv import LvHeadroomStudy
 
-    return LvHeadroom(config=config, **parts)
+    return LvHeadroomStudy(config=config, **parts)
 
 
 def _summarise(results: Results) -> Sequence[Table]:
@@ -41,9 +41,9 @@ def _summarise(results: Results) -> Sequence[Table]:
 
 
 def _hv(config: HvNodeHeadroomConfig, parts: Mapping[str, Any]) -> Study:
-    from hostcap_stock.headroom.hv_node import HvNodeHeadroom
+    from hostcap_stock.headroom.hv_node import HvNodeHeadroomStudy
 
-    return HvNodeHeadroom(config=config, **parts)
+    return HvNodeHeadroomStudy(config=config, **parts)
 
 
 def _summarise_locations(results: Results) -> Sequence[Table]:
