@@ -9,23 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
-from hv_oracle import oracle
-from hv_studying import HvCase, demo_case, locations, real_hv_cases
+from hv_oracle import oracle, prepare
+from hv_studying import HvCase, demo_case, differing, locations, real_hv_cases
 
 
 def assert_same(case: HvCase) -> None:
     expected = oracle(str(case.master), **case.arguments)
     found = locations(case.run(), case.step_kw, case.direction)
     assert set(found) == set(expected)
-    differing: dict[Any, Any] = {}
-    for key, right in expected.items():
-        left = found[key]
-        same = all(left[name] == right[name] for name in ("level", "status", "phases"))
-        ours, theirs = left["binding"] or (), right["binding"] or ()
-        if not same or ours[:4] != theirs[:4] or ours[4:] != pytest.approx(theirs[4:], rel=1e-6):
-            differing[key] = (left, right)
-    assert not differing
+    assert not differing(found, expected, 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +50,25 @@ def test_the_demo_feeder_gives_the_oracles_answer_in_every_location(more: dict[s
 )
 def test_a_real_feeder_gives_the_oracles_answer_in_every_location(name: str, networks: Path) -> None:
     assert_same(real_hv_cases(networks)[name])
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "step_kw", "max_steps"),
+    [("cre21-export", 50.0, 100), ("p1uhs23-import", 5.0, 1000), ("8500-export", 20.0, 50)],
+)
+@pytest.mark.slow
+def test_every_location_is_whole_at_its_level_and_broken_at_the_next_when_solved_directly(
+    name: str, step_kw: float, max_steps: int, networks: Path
+) -> None:
+    case = attrs.evolve(real_hv_cases(networks)[name], step_kw=step_kw, max_steps=max_steps)
+    found = locations(case.run(), step_kw, case.direction)
+    arguments = {key: value for key, value in case.arguments.items() if key != "max_steps"}
+    expected, _, at = prepare(str(case.master), **arguments)
+    assert set(found) == {key for key, (_, phases) in expected.items() if phases}
+    answers = {(expected[key], row["level"], row["status"]) for key, row in found.items()}
+    assert len({status for _, _, status in answers}) > 1
+    for site, level, status in answers:
+        assert status in ("bound", "unconstrained"), site
+        assert at(site, level) == {}, site
+        assert (level == max_steps) if status == "unconstrained" else at(site, level + 1), site
