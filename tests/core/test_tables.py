@@ -253,3 +253,9 @@ def test_lists_of_text_come_back_from_arrow(others: list[Any]) -> None:
     assert there_and_back(table)["others"].tolist() == others
     assert table["others"].ndim == 1
     assert concatenate([table, table])["others"].tolist() == others * 2
+
+
+def test_lists_of_text_are_one_text_where_csv_is_written() -> None:
+    table = Table.build(TIED, {"name": ["a", "b", "c"], "others": [("x, y", "z"), (), None]})
+    assert table.to_flat_arrow().column("others").to_pylist() == ["x, y;z", "", None]
+    assert table.to_flat_arrow().column("name").to_pylist() == ["a", "b", "c"]

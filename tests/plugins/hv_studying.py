@@ -194,10 +194,10 @@ def real_hv_cases(networks: Path) -> dict[str, HvCase]:
         "hv": (0.85, 1.1),
     }
     return {
-        "cre21-export": HvCase(**cre21, step_kw=1500.0, max_steps=3),
-        "cre21-import": HvCase(**cre21, step_kw=1500.0, max_steps=3, direction="import", power_factor=0.95),
+        "cre21-export": HvCase(**cre21, step_kw=2000.0, max_steps=2),
+        "cre21-import": HvCase(**cre21, step_kw=2000.0, max_steps=2, direction="import", power_factor=0.95),
         "p1uhs23-export": HvCase(**p1uhs23, step_kw=100.0, max_steps=40),
         "p1uhs23-import": HvCase(**p1uhs23, step_kw=100.0, max_steps=40, direction="import", power_factor=-0.9),
-        "ckt5-export": HvCase(**ckt5, step_kw=700.0, max_steps=3),
-        "8500-export": HvCase(**ieee8500, step_kw=300.0, max_steps=2),
+        "ckt5-export": HvCase(**ckt5, step_kw=1800.0, max_steps=1),
+        "8500-export": HvCase(**ieee8500, step_kw=500.0, max_steps=1),
     }

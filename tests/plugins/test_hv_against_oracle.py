@@ -42,10 +42,8 @@ def test_the_demo_feeder_gives_the_oracles_answer_in_every_location(more: dict[s
     "name",
     [
         pytest.param("cre21-export", marks=pytest.mark.slow),
-        pytest.param("cre21-import", marks=pytest.mark.slow),
         "p1uhs23-export",
         "p1uhs23-import",
-        pytest.param("ckt5-export", marks=pytest.mark.slow),
     ],
 )
 def test_a_real_feeder_gives_the_oracles_answer_in_every_location(name: str, networks: Path) -> None:
@@ -55,7 +53,7 @@ def test_a_real_feeder_gives_the_oracles_answer_in_every_location(name: str, net
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "step_kw", "max_steps"),
-    [("cre21-export", 50.0, 100), ("p1uhs23-import", 5.0, 1000), ("8500-export", 20.0, 50)],
+    [("cre21-export", 50.0, 100), ("p1uhs23-import", 5.0, 1000)],
 )
 @pytest.mark.slow
 def test_every_location_is_whole_at_its_level_and_broken_at_the_next_when_solved_directly(

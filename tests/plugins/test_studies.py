@@ -17,6 +17,7 @@ ALL = [
     "cre21-export-fixed-load",
     "cre21-export-pv-system",
     "cre21-export-zero-load",
+    "cre21-hv-nodes",
     "cre21-import-fixed-load",
     "cre21-import-zero-load",
     "csiro-n-import",
@@ -25,6 +26,7 @@ ALL = [
     "p1uhs23-both",
     "p1uhs23-export",
     "p1uhs23-export-base-loads",
+    "p1uhs23-hv-nodes",
     "p1uhs23-import",
     "p1uhs23-import-weighted",
 ]
@@ -207,3 +209,38 @@ def test_base_loads_of_the_study_have_one_answer_by_both_solvers(studies: Path) 
         assert groups[column].tolist() == theirs["lv_group_hosting_capacity"][column].tolist()
     plain = run(WorkPackage.read(studies / "p1uhs23-export.toml"))["lv_group_hosting_capacity"]
     assert groups["headroom_kw_per_customer"].tolist() != plain["headroom_kw_per_customer"].tolist()
+
+
+def locations(studies: Path, name: str) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Rows of an HV node headroom study, and their binding violations by binding id."""
+    results = run(WorkPackage.read(studies / f"{name}.toml"))
+    assert not results.failed
+    binding = {row["binding_id"]: row for row in results["constraint_violations"].rows() if row["binding"]}
+    return list(results["hv_node_headroom"].rows()), binding
+
+
+def test_on_cre21_lv_overvoltage_and_thin_spurs_stop_single_generators(studies: Path) -> None:
+    rows, binding = locations(studies, "cre21-hv-nodes")
+    assert Counter(row["location_type"] for row in rows) == {"dtx-hv-terminal": 79, "line-tee": 89}
+    status = Counter(row["status"] for row in rows)
+    assert set(status) == {"bound", "unconstrained"}
+    assert 50 < status["unconstrained"] < 100
+    stops = Counter((b["metric"], b["unit"]) for b in (binding[r["binding_id"]] for r in rows if r["binding_id"]))
+    assert set(stops) == {("voltage-high", "V"), ("thermal", "A")}
+    two_phase = [row["available_headroom_kw"] for row in rows if len(row["phase_code"]) == 2]
+    three_phase = [row["available_headroom_kw"] for row in rows if row["phase_code"] == "ABC"]
+    assert sum(two_phase) / len(two_phase) < 0.5 * sum(three_phase) / len(three_phase)
+
+
+def test_on_a_us_feeder_single_phases_take_less_and_import_less_than_export(studies: Path) -> None:
+    rows, binding = locations(studies, "p1uhs23-hv-nodes")
+    assert len(rows) == 2 * 145
+    of = {(r["headroom_direction"], r["location_type"], r["terminal_mrid"]): r for r in rows}
+    for (direction, kind, terminal), row in of.items():
+        if direction == "import":
+            assert row["available_headroom_kw"] <= of["export", kind, terminal]["available_headroom_kw"]
+        assert (row["status"] == "unconstrained") <= (len(row["phase_code"]) == 3)
+    stops = Counter(
+        (row["headroom_direction"], binding[row["binding_id"]]["metric"]) for row in rows if row["binding_id"]
+    )
+    assert set(stops) <= {("export", "thermal"), ("export", "voltage-high"), ("import", "thermal")}

@@ -42,15 +42,9 @@ def _parquet(table: Table, path: Path) -> None:
 
 
 def _csv(table: Table, path: Path) -> None:
-    import pyarrow.compute
     import pyarrow.csv
 
-    arrow = table.to_arrow()
-    for place, column in enumerate(table.schema.columns):
-        if column.type == "texts":
-            # CSV knows no lists; names of equipment hold blanks, semicolons hardly ever.
-            arrow = arrow.set_column(place, column.name, pyarrow.compute.binary_join(arrow[column.name], ";"))
-    pyarrow.csv.write_csv(arrow, path)
+    pyarrow.csv.write_csv(table.to_flat_arrow(), path)
 
 
 def chunk_path(folder: Path, table: Table, chunk: Chunk, ending: str) -> Path:
