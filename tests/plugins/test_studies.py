@@ -240,7 +240,7 @@ def test_on_a_us_feeder_single_phases_take_less_and_import_less_than_export(stud
         if direction == "import":
             assert row["available_headroom_kw"] <= of["export", kind, terminal]["available_headroom_kw"]
         assert (row["status"] == "unconstrained") <= (len(row["phase_code"]) == 3)
-    stops = Counter(
-        (row["headroom_direction"], binding[row["binding_id"]]["metric"]) for row in rows if row["binding_id"]
-    )
-    assert set(stops) <= {("export", "thermal"), ("export", "voltage-high"), ("import", "thermal")}
+    # Loads on one phase of a four-wire line lift the others, so import can break an upper limit.
+    stops = Counter(binding[row["binding_id"]]["metric"] for row in rows if row["binding_id"])
+    assert stops["thermal"] > stops["voltage-high"] > 0
+    assert set(stops) == {"thermal", "voltage-high"}
