@@ -202,3 +202,29 @@ def test_without_the_setting_there_is_no_table(cable: Case) -> None:
     results = results_of(cable, binding_usage=False)
     assert "binding_usage" not in results.names
     assert by_limit(results) == []
+
+
+# Phases B and C of the second line come from nowhere: dead conductors, in which the live one induces a voltage.
+DEAD = """
+clear
+new circuit.c basekv=11 phases=3 bus1=grid mvasc3=500
+new transformer.tx phases=3 buses=[grid lv] conns=[delta wye] kvs=[11 0.4] kvas=[200 200] xhl=4
+new linecode.k nphases=3 r1=0.3 x1=0.1 r0=1.5 x0=0.9 c1=10 c0=5 units=km normamps=900
+new line.one phases=1 bus1=lv.1 bus2=a.1 r1=0.3 x1=0.1 length=0.1 units=km
+new line.two bus1=a.1.2.3 bus2=b.1.2.3 linecode=k length=0.3 units=km
+new load.x bus1=b.1 phases=1 kv=0.230940 kw=1 kvar=0
+new load.y bus1=lv.2 phases=1 kv=0.230940 kw=1 kvar=0
+set voltagebases=[11 0.4]
+calcvoltagebases
+solve
+"""
+
+
+def test_dead_conductors_take_part_and_parts_add_up(tmp_path: Path) -> None:
+    path = tmp_path / "Master.dss"
+    path.write_text(DEAD)
+    results = results_of(case_of(path, direction="import", lv=(200.0, None), thermal_percent=900.0))
+    rows = rows_of(results)
+    assert {(r["method"], r["conducting_equipment_mrid"]) for r in rows} == {("sensitivity", "b")}
+    assert sum(r["share"] for r in rows) == pytest.approx(1.0, abs=1e-5)
+    assert max(rows, key=lambda r: r["share"])["user_id"] == "x"

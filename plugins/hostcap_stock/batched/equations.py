@@ -43,14 +43,22 @@ def iteration_admittance(linear: LinearNetwork) -> csr_array:
     Returns:
         S, CSR complex128, shape (node, node).
     """
-    from scipy.sparse import coo_array, csr_array, diags_array
+    from scipy.sparse import coo_array, csr_array
 
-    base, y = linear.base, linear.admittance()
+    base, y = linear.base, held_admittance(linear)
     a, b = base.node_a, base.node_b
     row, column = np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])
     value = np.concatenate([base.siemens, base.siemens, -base.siemens, -base.siemens])
     kept = (row >= 0) & (column >= 0)
     loads = coo_array((value[kept], (row[kept], column[kept])), shape=y.shape)
+    return csr_array(y + loads)
+
+
+def held_admittance(linear: LinearNetwork) -> csr_array:
+    """The network without its injectors, dead nodes lightly held to ground; S, CSR complex128, shape (node, node)."""
+    from scipy.sparse import csr_array, diags_array
+
+    y = linear.admittance()
     own = np.abs(y.diagonal())
     held = np.where(linear.live, 0.0, FLOATING * np.where(own > 0.0, own, 1.0))
-    return csr_array(y + loads + diags_array(held))
+    return csr_array(y + diags_array(held))
