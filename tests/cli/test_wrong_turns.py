@@ -81,10 +81,14 @@ NO_SOLUTION = MASTER.replace(
 RUN = ("run", "study.toml", "--out", "out")
 TABLES = {
     "binding_constraints",
+    "binding_usage",
     "constraint_violations",
     "customer_allocations",
+    "feeder_branches",
+    "feeder_buses",
     "findings",
     "lv_group_hosting_capacity",
+    "node_voltages",
 }
 
 Do = Callable[[Path], None]
