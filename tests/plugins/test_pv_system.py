@@ -25,6 +25,7 @@ from hostcap.running import check, run
 from hostcap.tables import Results
 from hostcap.testing import street
 from hostcap.work_package import WorkPackage
+from hostcap_stock.headroom.summary import by_transformer
 from hostcap_stock.injections import PvSystem, PvSystemConfig
 
 NOON = datetime(2025, 1, 15, 2, tzinfo=UTC)
@@ -231,6 +232,14 @@ def test_headroom_is_in_installed_kw_up_to_the_voltage_of_the_closed_form(
     assert customer["allocated_kw"] == pytest.approx(-0.1 * level)
     assert customer["injected_kw"] == pytest.approx(-0.1 * level * per_kw[0], abs=1e-9)
     assert customer["power_factor"] == config.get("power_factor", 1.0)
+
+
+def test_what_a_run_prints_says_what_panels_inject(tmp_path: Path) -> None:
+    panels = run(package(tmp_path, injection={"plugin": "pv-system", "profile": "rooftop", "efficiency": 0.9}))
+    (printed,) = by_transformer(panels)
+    assert printed["injected_kw"] == pytest.approx(panels["lv_group_hosting_capacity"]["total_kw_added"] * 0.855)
+    (plain,) = by_transformer(run(package(tmp_path, profiles=None, injection={"plugin": "negative-load"})))
+    assert "injected_kw" not in plain.columns
 
 
 def test_a_kw_of_growth_that_follows_no_profile_is_a_kw_at_any_instant(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hostcap_stock.headroom.schemas import GROUP_SUMMARY, LOCATION_SUMMARY
 
 
 def by_transformer(results: Results) -> Sequence[Table]:
-    """Customers, headroom, status, what stops each group, and the limits; direction and instant where they differ."""
+    """Customers, headroom, status, what stops each group, and the limits; direction, instant, injected kW if needed."""
     if "lv_group_hosting_capacity" not in results.names:
         return []
     return [
@@ -26,6 +26,7 @@ def by_transformer(results: Results) -> Sequence[Table]:
                 "customers": "included_customer_count",
                 "headroom_kw": "headroom_kw_per_customer",
                 "total_kw": "total_kw_added",
+                "injected_kw": "injected_kw",
             },
         )
     ]
@@ -45,6 +46,7 @@ def by_location(results: Results) -> Sequence[Table]:
                 "location": "terminal_mrid",
                 "phases": "phase_code",
                 "headroom_kw": "available_headroom_kw",
+                "injected_kw": "injected_kw",
             },
         )
     ]
@@ -70,9 +72,10 @@ def _summary(results: Results, answers: Table, schema: TableSchema, own: Mapping
         for name, value in cells.items():
             columns[name].append(value)
     told_apart = {"direction": "headroom_direction", "instant": "timestamp"}
-    kept = tuple(
-        c for c in schema.columns if c.name not in told_apart or len(set(answers[told_apart[c.name]].tolist())) > 1
-    )
+    left_out = {name for name, column in told_apart.items() if len(set(answers[column].tolist())) <= 1}
+    if np.array_equal(answers["injected_kw"], answers[own.get("total_kw", own["headroom_kw"])]):
+        left_out.add("injected_kw")
+    kept = tuple(c for c in schema.columns if c.name not in left_out)
     shown = attrs.evolve(schema, columns=kept)
     return Table.build(shown, {column.name: columns[column.name] for column in kept}, answers.metadata)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hostcap._arrays import BoolArray, FloatArray
 from hostcap.config import expand
 from hostcap.errors import ProfileError
 from hostcap.network import Network
+from hostcap.operating_point import kvar_per_kw
 from hostcap.profiles import PowerProfiles, Series, Window, as_us
 from hostcap_stock.profiles.config import ReadingsConfig, SeriesConfig, TableConfig
 from hostcap_stock.profiles.files import TimedFile
@@ -155,4 +155,4 @@ def _consumed(kw: FloatArray, power_factor: float | None) -> FloatArray:
     """The kvar consumed beside kW: sign(pf) x kW x tan(acos|pf|)."""
     if power_factor is None:
         return np.zeros_like(kw)
-    return kw * math.copysign(math.tan(math.acos(abs(power_factor))), power_factor)
+    return kw * kvar_per_kw(power_factor)
