@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from hostcap._arrays import (
     BoolArray,
@@ -51,6 +51,10 @@ class _ByContent:
         return int.from_bytes(digest.digest()[:8], "big")
 
 
+def _unmeasured(buses: Buses) -> FloatArray:
+    return np.full(len(buses.name), np.nan)
+
+
 @frozen(kw_only=True, eq=False)
 class Buses(_ByContent):
     """Connection points.
@@ -70,11 +74,7 @@ class Buses(_ByContent):
     group: IntArray = field(converter=ints)
     x: FloatArray = field(converter=floats)
     y: FloatArray = field(converter=floats)
-    distance_km: FloatArray = field(converter=floats)
-
-    @distance_km.default
-    def _unmeasured(self) -> FloatArray:
-        return np.full(len(self.name), np.nan)
+    distance_km: FloatArray = field(converter=floats, default=Factory(_unmeasured, takes_self=True))
 
 
 @frozen(kw_only=True, eq=False)

@@ -289,6 +289,22 @@ def test_users_of_the_limit_that_binds_are_those_of_the_table(results: Path, vie
             assert row["share"] == pytest.approx(100 * share[row["user"], row["part"]], rel=1e-5, abs=1e-6)
 
 
+def test_several_feeders_are_views_in_the_order_of_the_study_and_one_can_be_chosen(
+    demo_folder: Path, tmp_path: Path
+) -> None:
+    for feeder in ("north", "south"):
+        shutil.copytree(demo_folder / "feeder", tmp_path / feeder)
+    text = (demo_folder / "demo.toml").read_text().replace("feeder/Master.dss", "{feeder}/Master.dss")
+    (tmp_path / "two.toml").write_text(text.replace('feeders = ["demo"]', 'feeders = ["south", "north"]'))
+    run(WorkPackage.read(tmp_path / "two.toml", overrides=["study.max_steps=5"]), out=tmp_path / "r")
+    assert plot(tmp_path / "r").exit_code == 0
+    page = tmp_path / "r" / "report.html"
+    assert [view["label"] for view in report_of(page)["views"]] == ["south", "north"]
+    assert plot(tmp_path / "r", "--feeder", "north", "--png", tmp_path / "png").exit_code == 0
+    assert [view["label"] for view in report_of(page)["views"]] == ["north"]
+    assert {path.name.split("-")[0] for path in (tmp_path / "png").iterdir()} == {"north"}
+
+
 def test_a_run_that_keeps_few_tables_shows_what_they_hold_and_says_what_is_left_out(
     demo_folder: Path, tmp_path: Path
 ) -> None:

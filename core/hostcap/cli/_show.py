@@ -97,14 +97,14 @@ def _show_narrow(
 
 def cell(column: Column, value: Any) -> str:
     """One value in words."""
+    if column.type == "texts":
+        return " ".join(value or ())
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
     if column.type == "number":
         return f"{value:.6g}"
     if column.type == "boolean":
         return "yes" if value else "no"
-    if column.type == "texts":
-        return " ".join(value)
     return str(value)
 
 

@@ -211,7 +211,7 @@ def trail_figure(step_words: str, has_feeder: bool, *, squeeze: bool, dots: bool
         "field": "line",
         "type": "nominal",
         "scale": {"domain": names, "range": ["#1d2733", "#0072b2"][: len(names)]},
-        "legend": {"title": None},
+        "legend": {"title": None, "symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 300},
     }
     dash = {**colour, "scale": {"domain": names, "range": [[1, 0], [6, 4]][: len(names)]}}
     words = f"Step of the search{step_words}" + (", square-root axis" if squeeze else "")
