@@ -361,8 +361,12 @@ class Network(_ByContent):
         return self.buses.lv[self.nodes.bus]
 
     def node_names(self, which: Sequence[int] | IntArray) -> list[str]:
-        """``bus.number`` of some nodes."""
-        return [f"{self.buses.name[self.nodes.bus[n]]}.{self.nodes.number[n]}" for n in which]
+        """``bus.number`` of some nodes; the name of its bus for one that is a whole balanced bus."""
+        names_of, numbers = self.buses.name[self.nodes.bus[which]], self.nodes.number[which]
+        return [
+            str(name) if number == BALANCED else f"{name}.{number}"
+            for name, number in zip(names_of, numbers, strict=True)
+        ]
 
 
 def phase_code(numbers: Sequence[int]) -> str:

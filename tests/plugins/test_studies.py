@@ -13,6 +13,7 @@ from hostcap.running import run
 from hostcap.work_package import WorkPackage
 
 ALL = [
+    "cigre-lv-export",
     "ckt5-export",
     "cre21-export-fixed-load",
     "cre21-export-pv-system",
@@ -23,12 +24,14 @@ ALL = [
     "csiro-n-import",
     "eu-lv-export",
     "eu-lv-export-pv-system",
+    "eu-lv-pandapower-export",
     "p1uhs23-both",
     "p1uhs23-export",
     "p1uhs23-export-base-loads",
     "p1uhs23-hv-nodes",
     "p1uhs23-import",
     "p1uhs23-import-weighted",
+    "simbench-rural-import",
 ]
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "studies"
 pytestmark = pytest.mark.shared
@@ -244,3 +247,30 @@ def test_on_a_us_feeder_single_phases_take_less_and_import_less_than_export(stud
     stops = Counter(binding[row["binding_id"]]["metric"] for row in rows if row["binding_id"])
     assert stops["thermal"] > stops["voltage-high"] > 0
     assert set(stops) == {"thermal", "voltage-high"}
+
+
+def test_on_a_network_of_pandapower_both_solvers_agree(studies: Path) -> None:
+    pytest.importorskip("pandapower", reason="pandapower is not installed: pip install 'hostcap[pandapower]'")
+    groups, binding = answered(studies, "cigre-lv-export")
+    assert {g["status"] for g in groups} == {"bound"} and len(groups) == 3
+    assert {row["metric"] for row in binding} == {"voltage-high", "thermal"}
+    findings = run(WorkPackage.read(studies / "cigre-lv-export.toml"))["findings"].rows()
+    assert [f["code"] for f in findings if f["code"].startswith("cross-check")] == ["cross-check"]
+
+
+def test_on_the_european_feeder_of_pandapower_one_phase_binds(studies: Path) -> None:
+    pytest.importorskip("pandapower", reason="pandapower is not installed: pip install 'hostcap[pandapower]'")
+    (group,), (row,) = answered(studies, "eu-lv-pandapower-export")
+    assert (group["included_customer_count"], row["metric"], row["phase"]) == (55, "voltage-high", "C")
+
+
+def test_networks_of_simbench_are_feeders_by_their_codes(studies: Path) -> None:
+    pytest.importorskip("simbench", reason="simbench is not installed: pip install 'hostcap[simbench]'")
+    results = run(WorkPackage.read(studies / "simbench-rural-import.toml"))
+    assert not results.failed
+    assert {g["feeder"]: g["included_customer_count"] for g in results["lv_group_hosting_capacity"].rows()} == {
+        "1-MVLV-rural-1.108-0-sw": 13,
+        "1-LV-semiurb4--0-sw": 41,
+    }
+    kinds = [row["conducting_equipment_type"] for row in results["constraint_violations"].rows() if row["binding"]]
+    assert sorted(kinds) == ["Line", "Transformer"]
