@@ -21,7 +21,7 @@ from bench_timing import Section, Settings, conditions, in_markdown, one_core, p
 REPOSITORY = Path(__file__).resolve().parents[2]
 NETWORKS = Path(os.environ.get("HOSTCAP_NETWORKS", REPOSITORY.parent / "shared" / "data" / "networks"))
 PAGE = REPOSITORY / "docs" / "reference" / "benchmarks.md"
-ORDER = ("snapshot", "search", "instants", "year", "power-grid-model", "scaling", "tracing")
+ORDER = ("snapshot", "search", "hv-nodes", "instants", "year", "power-grid-model", "scaling", "tracing")
 TO_COME = {
     "year": "## A year of half-hours\n\nTo be measured: `python tests/benchmarks/run.py year` puts the table here."
 }
@@ -44,6 +44,7 @@ time goes and why the answers are the same."""
 
 def _benchmarks() -> dict[str, Callable[[Settings], Section]]:
     sys.path.append(str(REPOSITORY / "tests" / "plugins"))
+    import bench_hv_nodes
     import bench_instants
     import bench_power_grid_model
     import bench_scaling
@@ -55,6 +56,7 @@ def _benchmarks() -> dict[str, Callable[[Settings], Section]]:
     return {
         "snapshot": bench_snapshot.run,
         "search": bench_search.run,
+        "hv-nodes": bench_hv_nodes.run,
         "instants": bench_instants.run,
         "year": bench_year.run,
         "power-grid-model": bench_power_grid_model.run,

@@ -10,7 +10,9 @@ pytest.importorskip("opendssdirect", reason="needs the OpenDSS engine")
 pytest.importorskip("numba", reason="needs compiled kernels")
 
 
-@pytest.mark.parametrize("name", ["bench_snapshot", "bench_search", "bench_instants", "bench_scaling", "bench_tracing"])
+@pytest.mark.parametrize(
+    "name", ["bench_snapshot", "bench_search", "bench_hv_nodes", "bench_instants", "bench_scaling", "bench_tracing"]
+)
 def test_a_benchmark_runs_on_the_demo_and_its_answers_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     from importlib import import_module
