@@ -148,13 +148,13 @@ def run(settings: Settings) -> Section:
         name="hv-nodes",
         title="HV node headroom of every location",
         text=[
-            f"Every HV terminal of a distribution transformer, switch and tee by itself, from no load: export in steps "
-            f"of {STEP_KW:g} kW, at most {STEPS}, LV 216 to 253 V, HV 0.94 to 1.06, thermal 100 %. hostcap solves all of "
-            "them in batches of 64 states over location and step, one thread, tolerance 1e-6, every limit checked; "
+            "Every HV terminal of a distribution transformer, switch and tee by itself, from no load: export in steps "
+            f"of {STEP_KW:g} kW, at most {STEPS}, LV 216 to 253 V, HV 0.94 to 1.06, thermal 100 %. hostcap solves all "
+            "of them in batches of 64 states over location and step, one thread, tolerance 1e-6, every limit checked; "
             "locations that are decided drop out. OpenDSS (bulk API, going on from its last state at its default "
-            "tolerance of 1e-4) loops over every n-th of the sites, one state after the other; its time for all of them "
-            "follows from its time for a state. Levels of the sample are asserted equal; a site one step apart is "
-            "counted, as 1e-4 is coarser than some margins.",
+            "tolerance of 1e-4) loops over every n-th of the sites, one state after the other; its time for all of "
+            "them follows from its time for a state. Levels of the sample are asserted equal; a site one step apart "
+            "is counted, as 1e-4 is coarser than some margins.",
         ],
         tables=[
             (
