@@ -20,7 +20,7 @@ def edit_laws(engine: Engine, config: OpenDssConfig) -> None:
     for kind in GENERATING_CLASSES:
         edits += [(kind, "vminpu", config.generation_vmin_pu), (kind, "vmaxpu", config.generation_vmax_pu)]
     for kind, key, value in edits:
-        if value is not None and engine.records(kind):
+        if value is not None and engine.dss.Circuit.SetActiveClass(kind) and engine.dss.ActiveClass.Count():
             engine.command(f"batchedit {kind}..* {key}={value!r}")
 
 
