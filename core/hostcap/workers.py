@@ -84,13 +84,22 @@ def _load(work: _Work, feeder: str) -> Network:
 def _check(work: _Work, network: Network, run_id: str) -> Preview:
     work_package = WorkPackage(document=work.document)
     with work.source(work_package, network.feeder) as source:
-        return work_package.study().check(work_package.job(network, run_id, source=source))
+        own = _from(network, source)
+        return work_package.study().check(work_package.job(own, run_id, source=source))
 
 
 def _run(work: _Work, network: Network, run_id: str) -> list[Chunk]:
     work_package = WorkPackage(document=work.document)
     with work.source(work_package, network.feeder) as source:
-        return list(work_package.study().run(work_package.job(network, run_id, source=source)))
+        own = _from(network, source)
+        return list(work_package.study().run(work_package.job(own, run_id, source=source)))
+
+
+def _from(network: Network, source: NetworkSource) -> Network:
+    """A network whose origin is the source at hand, so that no part opens a model that is not contained."""
+    if network.origin is None:
+        return network
+    return attrs.evolve(network, origin=attrs.evolve(network.origin, source=source))
 
 
 class Pending(Generic[T]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from hostcap.operating_point import FeederScope
-from hostcap.testing import AllocationSuite, Case, NetworkSuite, SolverSuite, StudySuite, TwoBusSource
+from hostcap.testing import AllocationSuite, Case, NetworkSuite, ProfilesSuite, SolverSuite, StudySuite, TwoBusSource
 from hostcap_stock.allocations import Uniform
 from hostcap_stock.batched.solver import BatchedSolver
 from hostcap_stock.bialek.config import BialekConfig
@@ -48,6 +49,33 @@ class TestOpenDssNetwork(NetworkSuite):
             settings=demo(demo_folder),
             wrong=[{"frequency_hz": -50}, {"unrated": "guess"}, {"master": 3}],
             feeder="demo",
+        )
+
+
+class TestOpenDssShapes(ProfilesSuite):
+    """Hourly shapes of a house and of a PV system, on a feeder of two buses."""
+
+    @pytest.fixture(params=["daily", "yearly"])
+    def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+        hours = " ".join(str(0.1 + hour / 24) for hour in range(24))
+        (tmp_path / "m.dss").write_text(
+            "clear\nnew circuit.c basekv=0.4\nnew line.l bus1=sourcebus bus2=b length=0.1\n"
+            f"new loadshape.day npts=24 interval=1 mult=({hours})\n"
+            "new load.house bus1=b.1 phases=1 kv=0.23 kw=2 pf=0.9 daily=day\n"
+            "new pvsystem.roof bus1=b.1 phases=1 kv=0.23 kva=3 pmpp=3 daily=day\n"
+            "set voltagebases=[0.4]\ncalcvoltagebases\n",
+            encoding="utf-8",
+        )
+        source = OpenDssSource(config=OpenDssConfig(master=tmp_path / "m.dss", frequency_hz=50.0))
+        settings = {"mode": request.param, "start_time": datetime(2025, 1, 1, tzinfo=UTC)}
+        return Case(
+            module="hostcap_stock.opendss.plugin",
+            kind="profile",
+            name="opendss-shapes",
+            settings=settings,
+            wrong=[{"mode": "duty"}, {"interval_minutes": -1.0}],
+            network=source.load("f"),
+            series="day",
         )
 
 

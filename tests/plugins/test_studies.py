@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from hostcap.profiles import as_datetime
 from hostcap.running import run
 from hostcap.work_package import WorkPackage
 
@@ -21,17 +25,21 @@ ALL = [
     "cre21-hv-nodes",
     "cre21-import-fixed-load",
     "cre21-import-zero-load",
+    "ckt5-fixed-time",
     "csiro-n-import",
     "eu-lv-export",
     "eu-lv-export-pv-system",
     "eu-lv-pandapower-export",
     "p1uhs23-both",
+    "oe-lv28-peak-export",
+    "p1uhs23-day-instants",
     "p1uhs23-export",
     "p1uhs23-export-base-loads",
     "p1uhs23-hv-nodes",
     "p1uhs23-import",
     "p1uhs23-import-weighted",
     "simbench-rural-import",
+    "p1uhs23-peak-import",
 ]
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "studies"
 pytestmark = pytest.mark.shared
@@ -274,3 +282,50 @@ def test_networks_of_simbench_are_feeders_by_their_codes(studies: Path) -> None:
     }
     kinds = [row["conducting_equipment_type"] for row in results["constraint_violations"].rows() if row["binding"]]
     assert sorted(kinds) == ["Line", "Transformer"]
+
+
+def shape_kw(networks: Path) -> np.ndarray[Any, Any]:
+    """KW of the whole p1uhs23 by quarter-hour, from its files alone: each load's kW times its shape's column."""
+    folder = networks / "us-smartds-p1uhs23" / "substations" / "p1uhs23_1247"
+    shape_text, load_text = ((folder / f"{name}.dss").read_text(encoding="utf-8") for name in ("LoadShapes", "Loads"))
+    files = re.findall(r"(?i)New Loadshape\.(\S+) .*? mult = \(file=(\S+?)\)", shape_text)
+    shapes = {name.lower(): np.loadtxt(folder / file) for name, file in files}
+    loads = re.findall(r"(?im)^New Load\.\S+ .*?\bkW=(\S+) .*?yearly=(\S+)", load_text)
+    assert len(loads) == 188
+    return np.sum([float(kw) * shapes[shape.lower()] for kw, shape in loads], axis=0)
+
+
+def test_the_peak_of_a_day_of_shapes_is_that_of_the_feeders_own_files(studies: Path, networks: Path) -> None:
+    kw = shape_kw(networks)
+    groups, binding = answered(studies, "p1uhs23-peak-import")
+    (timestamp,) = {g["timestamp"] for g in groups}
+    # Quarter-hour k, counted from 1, ends k quarters after midnight at UTC-6.
+    ends = datetime(2025, 7, 1, 6, tzinfo=UTC) + timedelta(minutes=15 * (int(kw.argmax()) + 1))
+    assert as_datetime(timestamp) == ends
+    assert sum(g["total_base_net_import_kw"] for g in groups) == pytest.approx(kw.max(), rel=1e-6)
+    assert {row["metric"] for row in binding} == {"thermal"}
+
+
+def test_a_day_of_instants_has_a_search_for_each_and_the_least_of_each_transformer(studies: Path) -> None:
+    results = run(WorkPackage.read(studies / "p1uhs23-day-instants.toml"))
+    assert not results.failed
+    profile = results["headroom_profile"].to_pandas()
+    assert profile["timestamp"].nunique() == 12
+    least = profile.groupby("capacity_group_head_id")["headroom_kw_per_customer"].min()
+    groups = results["lv_group_hosting_capacity"].to_pandas().set_index("capacity_group_head_id")
+    assert (groups["headroom_kw_per_customer"] == least[groups.index]).all()
+
+
+def test_an_lv_network_at_its_peak_of_export(studies: Path) -> None:
+    """35 PV systems of 5 kVA less 114 customers: the start exports, by day, and overvoltage binds."""
+    (group,), binding = answered(studies, "oe-lv28-peak-export")
+    assert as_datetime(group["timestamp"]).hour in range(1, 5)  # 11:00 to 15:00 at UTC+10
+    assert 50.0 < group["total_base_net_export_kw"] - group["total_base_net_import_kw"] < 175.0
+    assert {row["metric"] for row in binding} == {"voltage-high"}
+
+
+def test_a_large_feeder_at_a_stated_hour_of_its_year(studies: Path) -> None:
+    groups, _ = answered(studies, "ckt5-fixed-time")
+    assert {as_datetime(g["timestamp"]) for g in groups} == {datetime(2025, 7, 17, 21, tzinfo=UTC)}
+    assert 1_000.0 < sum(g["total_base_net_import_kw"] for g in groups) < 7_100.0 * 0.8
+    assert sum(g["status"] == "bound" for g in groups) > 200

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from attrs import field, frozen
 
-from hostcap.config import about, between, each, positive
+from hostcap.config import about, between, each, positive, with_offset
 from hostcap_stock.injections._validation import power_factor
 
 
@@ -99,6 +100,22 @@ class OpenDssConfig:
             "Power factor of all generation at the start, whatever model, inverter controls, readings or initial state "
             "say; positive consumes kvar, negative supplies it"
         ),
+    )
+
+
+@frozen(kw_only=True)
+class OpenDssShapesConfig:
+    """Which of the model's own shapes act, and when they begin."""
+
+    mode: Literal["daily", "yearly"] = field(metadata=about("The solution mode of OpenDSS whose shapes act"))
+    start_time: datetime = field(
+        validator=with_offset,
+        metadata=about("When the shapes begin: midnight of any day for daily ones, of the first for yearly ones"),
+    )
+    interval_minutes: float | None = field(
+        default=None,
+        validator=positive,
+        metadata=about("Length of an interval; unset for the shortest of the loads' shapes", unit="min"),
     )
 
 

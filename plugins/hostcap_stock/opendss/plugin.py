@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hostcap.plugins import NetworkPlugin, SolverPlugin, hookimpl
-from hostcap_stock.opendss.config import OpenDssConfig, OpenDssSolverConfig
+from hostcap.plugins import NetworkPlugin, ProfilesPlugin, SolverPlugin, hookimpl
+from hostcap_stock.opendss.config import OpenDssConfig, OpenDssShapesConfig, OpenDssSolverConfig
 
 if TYPE_CHECKING:
-    from hostcap.plugins.kinds import NetworkSource
+    from hostcap.plugins.kinds import NetworkSource, Profiles
     from hostcap.power_flow import Solver
 
 _ENGINE = frozenset({"opendss-engine"})
@@ -27,6 +27,12 @@ def _solver(config: OpenDssSolverConfig) -> Solver:
     return OpenDssSolver(config=config)
 
 
+def _shapes(config: OpenDssShapesConfig) -> Profiles:
+    from hostcap_stock.opendss.shaped import OpenDssShapes
+
+    return OpenDssShapes(config)
+
+
 NETWORK = NetworkPlugin(
     name="opendss",
     summary="OpenDSS model files; taps, capacitors and inverters frozen at the start",
@@ -41,12 +47,24 @@ SOLVER = SolverPlugin(
     make=_solver,
     capabilities=_ENGINE,
 )
+SHAPES = ProfilesPlugin(
+    name="opendss-shapes",
+    summary="The daily or yearly shapes of the OpenDSS model itself",
+    config=OpenDssShapesConfig,
+    make=_shapes,
+)
 
 
 @hookimpl
 def hostcap_networks() -> Iterable[NetworkPlugin[Any]]:
     """The network source."""
     return [NETWORK]
+
+
+@hookimpl
+def hostcap_profiles() -> Iterable[ProfilesPlugin[Any]]:
+    """The profiles."""
+    return [SHAPES]
 
 
 @hookimpl

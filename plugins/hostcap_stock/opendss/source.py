@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -29,6 +31,7 @@ from hostcap_stock.opendss.overrides import (
     snapshot_at_power_factors,
 )
 from hostcap_stock.opendss.redirects import refuse_redirect_loops
+from hostcap_stock.opendss.shapes import update_shapes_hash
 from hostcap_stock.opendss.trust import copy_file, copy_model
 
 DEFAULT_SETTLING = Settling()
@@ -98,6 +101,13 @@ class OpenDssSource:
         except BaseException:
             engine.close()
             raise
+
+    @contextmanager
+    def opened(self, feeder: str) -> Iterator[Engine]:
+        """An engine that has just loaded the model of a feeder, for other parts of this package."""
+        with Engine() as engine:
+            self._open(engine, feeder)
+            yield engine
 
     def _options(self, feeder: str) -> NetworkOptions:
         config = self.config
@@ -184,6 +194,7 @@ class OpenDssSource:
             update_hash(digest, np.asarray(part))
         for kind in (*CONTROL_CLASSES, *GENERATING_CLASSES, "Load", "XYCurve"):
             update_hash(digest, engine.records(kind))
+        update_shapes_hash(digest, engine)
         named = self.copy_of or self.config
         for path in (named.master, named.customers):
             if path is not None:
