@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ColumnType = Literal["text", "texts", "integer", "number", "boolean", "timestamp"]
 _SCHEMA_KEY = b"hostcap"
+_TEXT = {str, type(None)}
 _NUMPY: Mapping[str, Any] = {
     "integer": np.int64,
     "number": np.float64,
@@ -72,6 +73,8 @@ def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any]:
         # numpy would take lists of equal length for a second axis.
         return np.fromiter((None if v is None else tuple(map(str, v)) for v in listed), dtype=object, count=len(listed))
     if column.type == "text" or (isinstance(listed, list) and any(v is None for v in listed)):
+        if isinstance(listed, np.ndarray) and listed.dtype == object and set(map(type, listed)) <= _TEXT:
+            return listed
         array = np.empty(len(listed), dtype=object)
         array[:] = [None if v is None else (str(v) if column.type == "text" else v) for v in listed]
         return array

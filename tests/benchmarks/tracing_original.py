@@ -149,3 +149,28 @@ def mean(frames):
     columns = pd.Index([]).append([f.columns for f in frames]).unique()
     cube = np.array([f.reindex(index=index, columns=columns).fillna(0.0).values for f in frames])
     return pd.DataFrame(cube.mean(axis=0), index=index, columns=columns)
+
+
+def loaded(branch_file, node_file, map_file):
+    """A day's files as frames: rows of nodes at buses by period, branches by period, and names, look-up by look-up."""
+    branches = pd.read_csv(branch_file, index_col="DateTime")
+    branches = branches.rename(
+        columns={
+            "FromBus": "FROM",
+            "ToBus": "TO",
+            "Flow (MW) (From->To)": "FROM_MW",
+            "DynamicLoss (MW)": "LOSS",
+            "Branch": "branch",
+        }
+    )
+    nodes = pd.read_csv(node_file, index_col="DateTime").rename(
+        columns={"Generation (MW)": "GENERATION", "Load (MW)": "LOAD"}
+    )
+    bus_map = pd.read_csv(map_file, index_col="DateTime")
+    for period in branches.index.unique():
+        here, at, placed = branches.loc[period], nodes.loc[period].set_index("Node"), bus_map.loc[period]
+        mw = at.loc[placed.Node, ["GENERATION", "LOAD"]].mul(placed.Allo.values, axis=0)
+        mw.index = pd.Index(placed.Bus, name="bus")
+        node_of = placed.sort_values("Node").groupby("Bus").Node.last()
+        branch_of = pd.Series(here.branch.values, index=pd.MultiIndex.from_arrays([here.FROM, here.TO]))
+        yield mw, here[["FROM", "TO", "FROM_MW", "LOSS"]], node_of, branch_of

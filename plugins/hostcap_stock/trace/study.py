@@ -139,6 +139,7 @@ class _Run:
     index: Index = field(factory=Index)
     notes: Notes = field(factory=Notes)
     left: Left = field(factory=Left)
+    today: Sums | None = None
 
     @property
     def labels(self) -> Labels:
@@ -232,7 +233,9 @@ class _Run:
 
     def _of_day(self, day: date, group: Iterable[Trace | FailedPeriod]) -> tuple[Sums, list[Table], list[Any]]:
         levels, labels = self.study.config.levels, self.labels
-        sums, notes, tables = Sums(self.index), Notes(), []
+        # The day before is written and merged by now.
+        sums = self.today = self.today.cleared() if self.today is not None else Sums(self.index)
+        notes, tables = Notes(), []
         for period in group:
             each = Sums(self.index) if "period" in levels else None
             if isinstance(period, Trace):

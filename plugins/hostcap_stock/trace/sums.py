@@ -21,7 +21,9 @@ MEANS = tuple(a.name for a in fields(TraceBalance) if a.name.endswith("_mw") and
 """What of a balance is a mean; the rest are extremes."""
 BLOCKS = ("branch_up", "branch_down", "station_up", "station_down", "pair_up", "pair_down", "own")
 """Sums by row and column, MW times minutes; ``own`` has a row for what nodes supply and one for what they take."""
-HELD = 8
+ROOM = 64
+"""Names that blocks have room for beyond those met; places without a name stay 0."""
+HELD = 16
 """Networks whose places are remembered; a few topologies come again and again within a day."""
 
 
@@ -90,7 +92,7 @@ class Index:
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """Shape of each block with the names met so far."""
+        """Shape of each block by the names met so far."""
         branches, stations, nodes = (len(n.listed) for n in (self.branch, self.station, self.node))
         rows = {"branch": branches, "station": stations, "pair": nodes}
         return {block: (2 if block == "own" else rows[block.partition("_")[0]], nodes) for block in BLOCKS}
@@ -122,6 +124,12 @@ class Sums:
     mismatch_bus: str = ""
     islands: int = 0
     cycles: int = 0
+
+    def cleared(self) -> Sums:
+        """Empty sums in the memory of these, which are then of no more use: handing out fresh memory is slow."""
+        for values in self.blocks.values():
+            values.fill(0.0)
+        return Sums(self.index, blocks=self.blocks)
 
     def add(self, trace: Trace) -> None:
         """Add a traced period."""
@@ -155,8 +163,9 @@ class Sums:
         if other.used:
             self._fit()
             scale = 1.0 / other.weight if as_one else 1.0
-            for block, values in other.blocks.items():
-                self.blocks[block][: values.shape[0], : values.shape[1]] += scale * values
+            for block, (rows, columns) in self.index.shapes.items():
+                part = other.blocks[block][:rows, :columns]
+                self.blocks[block][: part.shape[0], : part.shape[1]] += scale * part
             self.balance += scale * other.balance
             self._extremes(other.mismatch_mw, other.mismatch_bus, other.islands, other.cycles)
         weight = (1.0 if other.used else 0.0) if as_one else other.weight
@@ -166,7 +175,8 @@ class Sums:
         """Means of a block, MW; empty where no period was used."""
         if not self.used:
             return np.zeros((0, 0))
-        mean: FloatArray = self.blocks[block] / self.weight
+        rows, columns = self.index.shapes[block]
+        mean: FloatArray = self.blocks[block][:rows, :columns] / self.weight
         return mean
 
     def means(self) -> dict[str, float]:
@@ -189,13 +199,13 @@ class Sums:
         self.cycles += cycles
 
     def _fit(self) -> None:
-        """Make the blocks as large as the index."""
-        for block, shape in self.index.shapes.items():
+        """Make the blocks large enough for the index, with room for more names, so that they seldom grow."""
+        for block, (rows, columns) in self.index.shapes.items():
             held = self.blocks.get(block)
-            if held is None:
-                self.blocks[block] = np.zeros(shape)
-            elif held.shape != shape:
-                self.blocks[block] = np.zeros(shape)
+            if held is not None and held.shape[0] >= rows and held.shape[1] >= columns:
+                continue
+            self.blocks[block] = np.zeros((rows + ROOM, columns + ROOM))
+            if held is not None:
                 self.blocks[block][: held.shape[0], : held.shape[1]] = held
 
 

@@ -58,11 +58,16 @@ class _Wide:
 
         assets, row = np.unique(self._table[self._asset][self._rows].astype(str), return_inverse=True)
         nodes, column = np.unique(self._table["node"][self._rows].astype(str), return_inverse=True)
-        mw = np.zeros((assets.size, nodes.size))
-        mw[row, column] = self._table["mw"][self._rows]
         text = StringIO()
         written = csv.writer(text, lineterminator="\n")
         written.writerow(["", *nodes])
-        for name, values in zip(assets, mw, strict=True):
-            written.writerow([name, *(f"{value:.{DECIMALS}f}" for value in values)])
+        empty = [f"{0.0:.{DECIMALS}f}"] * nodes.size
+        order = np.argsort(row, kind="stable")
+        mw = [f"{value:.{DECIMALS}f}" for value in self._table["mw"][self._rows][order].tolist()]
+        columns, first = column[order].tolist(), np.searchsorted(row[order], np.arange(assets.size + 1)).tolist()
+        for place, name in enumerate(assets.tolist()):
+            cells = empty.copy()
+            for entry in range(first[place], first[place + 1]):
+                cells[columns[entry]] = mw[entry]
+            written.writerow([name, *cells])
         return text.getvalue()
