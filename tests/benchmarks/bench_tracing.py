@@ -202,7 +202,8 @@ def run(settings: Settings) -> Section:
         text=[
             f"{len(periods)} real periods of the New Zealand grid ({net.branch.size} branches, {net.bus.size} buses,"
             f" {net.node.size} nodes): shares of every branch, bus and station upstream and downstream, who feeds"
-            " whom, and the mean over the periods (hostcap takes them 31 times over). *The way of 2015* is the New Zealand Electricity Authority's"
+            " whom, and the mean over the periods (hostcap takes them 31 times over)."
+            " *The way of 2015* is the New Zealand Electricity Authority's"
             " program, step by step and with its means (data frames, `iterrows`, a dense inverse each way, dense"
             " squares of buses), in today's pandas; `tests/benchmarks/tracing_original.py` shares no code with hostcap."
             f" In mode `compat` the means of all four of its tables are the same within {difference:.1g} MW (at most"
