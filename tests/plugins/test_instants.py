@@ -15,12 +15,14 @@ from instants import MIDNIGHT, RUN_ID, Day, OneInstant, run_from, table
 from studying import Case, demo_cases, real_cases
 
 from hostcap._arrays import FloatArray
-from hostcap.errors import HostcapError, NotConvergedError
+from hostcap.errors import HostcapError, NotConvergedError, StoppedError
+from hostcap.findings import Finding, Severity
 from hostcap.growth import Directions
 from hostcap.network import Network
 from hostcap.plugins.kinds import SeveralInstants
 from hostcap.power_flow import FrozenNetwork
 from hostcap.tables import Chunk, Table
+from hostcap_stock.headroom.joining import joined_findings
 from hostcap_stock.injections import NegativeLoad, NegativeLoadConfig
 
 SOLVERS = ["opendss", "batched"]
@@ -193,9 +195,7 @@ def test_one_instant_alone_has_a_profile_and_a_plain_start_has_none(demo_folder:
     assert not isinstance(OneInstant(day=Day(count=1), number=0), SeveralInstants)
     one = run_from(work_package, network, Day(count=1))
     plain = run_from(work_package, network, OneInstant(day=Day(count=1), number=0))
-    drawn = ["node_voltages", "feeder_buses", "feeder_branches"]
-    assert sorted(t.name for t in one.tables) == sorted([*PUBLISHED, *drawn, "headroom_profile", "findings"])
-    assert sorted(t.name for t in plain.tables) == sorted([*PUBLISHED, *drawn, "findings"])
+    assert [t.name for t in one.tables if t.name not in {u.name for u in plain.tables}] == ["headroom_profile"]
     assert table(one, "headroom_profile")["is_least"].all()
 
 
@@ -209,3 +209,52 @@ def test_findings_of_several_instants_say_where_and_are_told_once(demo_folder: P
     assert about, told
     network_findings = {f.message for f in network.findings}
     assert network_findings <= set(told)
+
+
+def test_of_many_findings_of_one_kind_a_few_are_told_and_the_rest_is_counted() -> None:
+    def finding(code: str, number: int) -> Finding:
+        return Finding(severity=Severity.WARNING, code=code, message=f"number {number}")
+
+    found = [(f"at {i}", finding("broken", i)) for i in range(8)]
+    found += [("at 0", finding("alike", 1)), ("at 1", finding("alike", 1)), ("at 2", finding("alike", 1))]
+    found += [("", finding("once", 1)), ("", finding("once", 1))]
+    told = joined_findings(found)
+    assert [f.message for f in told] == [
+        "at 0: number 0",
+        "at 1: number 1",
+        "at 2: number 2",
+        "at 3, at 4 and 3 more: the same with other numbers; search these instants alone to read them",
+        "at 0, at 1 and 1 more: number 1",
+        "number 1",
+    ]
+    assert [f.count for f in told if f.code == "broken"] == [1, 1, 1, 5]
+
+
+def test_what_readings_say_is_about_all_instants(demo_folder: Path) -> None:
+    note = Finding(severity=Severity.INFO, code="readings", message="a meter is silent")
+
+    @frozen(kw_only=True)
+    class Noted(Day):
+        def operating_points(self, *args: Any) -> Any:
+            first, *others = super().operating_points(*args)
+            return [attrs.evolve(first, findings=(note,)), *others]
+
+    work_package, network = loaded(demo_cases(demo_folder)["export"], "batched")
+    chunk = run_from(work_package, network, Noted(count=3))
+    assert [r["message"] for r in table(chunk, "findings").rows() if r["code"] == "readings"] == ["a meter is silent"]
+
+
+def test_a_stop_is_heard_while_instants_are_frozen_and_searched(demo_folder: Path) -> None:
+    work_package, network = loaded(demo_cases(demo_folder)["export"], "batched")
+    stages: list[str] = []
+    study = attrs.evolve(work_package.study(), initial_state=Day(count=3))
+
+    def asked(word: str) -> Any:
+        return work_package.job(
+            network, RUN_ID, lambda stage, done, most: stages.append(stage), lambda: word in stages[-1]
+        )
+
+    for word in ("freezing instants", "searching export, instants"):
+        with pytest.raises(StoppedError, match=word):
+            list(study.run(asked(word)))
+    assert any("freezing instants" in stage for stage in stages)

@@ -31,7 +31,7 @@ class SitesSearched:
         operating_point: The start.
         per_kw: What one kW of growth injects or draws at the instant, > 0; 1 unless growth follows a profile.
         result: What was found.
-        started: What was noticed on the way to the start.
+        started: What was noticed on the way to the start from its operating point.
     """
 
     direction: Direction

@@ -155,7 +155,7 @@ class HvNodeHeadroomStudy:
                 operating_point=point,
                 per_kw=abs(self._unit(frozen, direction).p_kw),
                 result=result,
-                started=(*point.findings, *frozen.findings),
+                started=frozen.findings,
             )
             least.add(searched, plan, widest=self.solver.states_at_once)
             clock.lap("answer")
@@ -215,7 +215,8 @@ def _findings(
 ) -> list[Finding]:
     """What was noticed at every start, and about every answer."""
     several = len(leasts[0].searches) > 1
-    starts = [
+    starts = [("", finding) for searched in leasts[0].searches for finding in searched.operating_point.findings]
+    starts += [
         (f"at {instant_words(searched.instant)}" if several else "", finding)
         for searched in leasts[0].searches
         for finding in searched.started

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from hostcap._arrays import IntArray
-from hostcap.findings import Finding, some
+from hostcap.findings import Finding, Severity, some
 from hostcap.network import Network
 from hostcap.search import STATUSES
 from hostcap.tables import Table, concatenate
@@ -83,19 +83,41 @@ def _at_one_instant(network: Network, least: Least, number: int, labels_of: Labe
     )
 
 
+IN_FULL = 3
+"""Findings of one kind that differ from search to search: so many are told in full, the rest is counted."""
+
+
 def joined_findings(found: Iterable[tuple[str, Finding]]) -> list[Finding]:
-    """Equal findings of several searches as one, its message led by where it was found.
+    """Findings of several searches: equal ones as one, its message led by where it was found; of many alike a few.
 
     Args:
-        found: Findings, each with the search it is about in words; empty where there is one search alone.
+        found: Findings, each with the search it is about in words; empty where it is about all of them.
     """
     places: dict[Finding, list[str]] = {}
     for where, finding in found:
         places.setdefault(finding, []).append(where)
+    told: dict[tuple[Severity, str], list[Finding]] = {}
+    more: dict[tuple[Severity, str], list[str]] = {}
+    for finding, at in places.items():
+        kind = (finding.severity, finding.code)
+        if at[0] and len(told.setdefault(kind, [])) == IN_FULL:
+            more.setdefault(kind, []).extend(at)
+        elif at[0]:
+            told[kind].append(attrs.evolve(finding, message=f"{some(at, most=2)}: {finding.message}"))
+        else:
+            told.setdefault(kind, []).append(finding)
     return [
-        attrs.evolve(finding, message=f"{some(where, most=2)}: {finding.message}") if where[0] else finding
-        for finding, where in places.items()
+        finding for kind, findings in told.items() for finding in (*findings, *_counted(findings, more.get(kind, [])))
     ]
+
+
+def _counted(told: Sequence[Finding], where: Sequence[str]) -> list[Finding]:
+    """One finding in place of those that are like the ones told, at further searches."""
+    distinct = list(dict.fromkeys(where))
+    if not distinct:
+        return []
+    message = f"{some(distinct, most=2)}: the same with other numbers; search these instants alone to read them"
+    return [attrs.evolve(told[-1], element=some(distinct), count=len(where), kw=None, message=message)]
 
 
 def search_words(searched: Searched, *, directions: int, instants: int) -> str:

@@ -340,7 +340,10 @@ class LvHeadroomStudy:
     def _findings(self, network: Network, leasts: Sequence[Least]) -> list[Finding]:
         """What was noticed at every start, and about every answer."""
         instants = len(leasts[0].searches)
-        starts = [
+        # What is noted of readings is about all instants.
+        points = [searched.prepared.operating_point for searched in leasts[0].searches]
+        starts = [("", finding) for point in points for finding in point.findings]
+        starts += [
             (search_words(searched, directions=1, instants=instants), finding)
             for searched in leasts[0].searches
             for finding in searched.started
@@ -371,5 +374,5 @@ def _searched(
         prepared=prepared,
         per_kw=abs(unit.p_kw),
         result=result,
-        started=(*prepared.operating_point.findings, *frozen.findings),
+        started=frozen.findings,
     )

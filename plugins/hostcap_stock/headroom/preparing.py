@@ -53,7 +53,7 @@ class Searched:
         prepared: What the search ran on.
         per_kw: What one kW of growth injects or draws at the instant, > 0; 1 unless growth follows a profile.
         result: What it found.
-        started: What was noticed on the way to the start.
+        started: What was noticed on the way to the start from its operating point.
     """
 
     number: int
