@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ def differing(
         if not same:
             different[key] = (left, right)
     return different
+
+
+def across(e: complex, z: complex, s_va: complex) -> complex:
+    """Voltage of what draws ``s_va`` over ``z`` from ``e``, in closed form; see test_hv_two_bus.py."""
+    drop = z * s_va.conjugate()
+    half = abs(e) ** 2 / 2.0 - drop.real
+    squared = half + math.sqrt(half**2 - abs(drop) ** 2)
+    return ((squared + drop) / e).conjugate()
 
 
 def codes(findings: Table) -> list[str]:

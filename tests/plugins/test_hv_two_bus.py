@@ -13,7 +13,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hv_studying import HvCase, locations, terminal
+from hv_studying import HvCase, across, locations, terminal
 
 Z = complex(3.0, 3.5)
 E_V = 22_000.0 / math.sqrt(3.0)
@@ -24,14 +24,6 @@ TRANSFORMERS = {
     "C": "phases=1 buses=[end.3 lv.1] conns=[wye wye] kvs=[12.7 0.2309]",
 }
 STEP_KW, MOST = 40.0, 400
-
-
-def across(e: complex, z: complex, s_va: complex) -> complex:
-    """Voltage of what draws ``s_va`` over ``z`` from ``e``."""
-    drop = z * s_va.conjugate()
-    half = abs(e) ** 2 / 2.0 - drop.real
-    squared = half + math.sqrt(half**2 - abs(drop) ** 2)
-    return ((squared + drop) / e).conjugate()
 
 
 def phase_pu(code: str, kw: float, kvar: float) -> list[float]:
