@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
 import re
 import shutil
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,9 @@ def refused(code: int, *arguments: object) -> str:
 
 def report_of(page: Path) -> dict[str, Any]:
     """What the page's script reads."""
-    found = re.search(r'<script type="application/json" id="report">(.*?)</script>', page.read_text(), re.DOTALL)
+    found = re.search(r'<script type="application/gzip" id="report">(.*?)</script>', page.read_text(), re.DOTALL)
     assert found
-    return json.loads(found.group(1))  # type: ignore[no-any-return]
+    return json.loads(gzip.decompress(b64decode(found.group(1))))  # type: ignore[no-any-return]
 
 
 def unpacked(columns: dict[str, Any]) -> list[dict[str, Any]]:

@@ -49,13 +49,22 @@ def records(columns: Columns) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*listed, strict=True)]
 
 
+def data_sets(spec: Any) -> set[str]:
+    """Names of the data sets that a figure draws."""
+    if isinstance(spec, Mapping):
+        own = spec.get("data")
+        named = {str(own["name"])} if isinstance(own, Mapping) and "name" in own else set()
+        return named.union(*(data_sets(part) for part in spec.values()))
+    return set().union(*(data_sets(part) for part in spec)) if isinstance(spec, (list, tuple)) else set()
+
+
 def complete_spec(figure: Figure, data: Mapping[str, Columns], chosen: str) -> dict[str, Any]:
     """A figure's specification with its data and size: what the page does in its own way."""
     spec = {
         **figure.spec,
         "width": WIDTH,
         "autosize": AUTOSIZE,
-        "datasets": {name: records(columns) for name, columns in data.items()},
+        "datasets": {name: records(data[name]) for name in sorted(data_sets(figure.spec))},
     }
     spec["params"] = [*figure.spec.get("params", []), {"name": "chosen", "value": chosen}]
     if figure.extent is not None:

@@ -1,6 +1,12 @@
-(function () {
+(async function () {
   "use strict";
-  const report = JSON.parse(document.getElementById("report").textContent);
+  if (!window.DecompressionStream) {
+    document.getElementById("title").textContent = "This page needs a browser of 2023 or newer.";
+    return;
+  }
+  const packed = Uint8Array.from(atob(document.getElementById("report").textContent), (one) => one.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const report = JSON.parse(await new Response(stream).text());
   const at = (id) => document.getElementById(id);
   const made = (tag, text, name) => {
     const element = document.createElement(tag);
@@ -47,6 +53,15 @@
     spec.height = height;
   }
 
+  // Names of the data sets that a figure draws.
+  function named(spec, found) {
+    if (spec && typeof spec === "object") {
+      if (spec.data && spec.data.name) found.add(spec.data.name);
+      Object.values(spec).forEach((part) => named(part, found));
+    }
+    return found;
+  }
+
   async function draw() {
     const turn = ++drawing;
     drawn.forEach((one) => one.finalize());
@@ -68,11 +83,11 @@
     for (const figure of view.figures) {
       const place = document.querySelector("#figure-" + figure.name + " .drawing");
       const spec = JSON.parse(JSON.stringify(figure.spec));
-      spec.datasets = data;
       spec.params = (spec.params || []).concat([{ name: "chosen", value: chosen }]);
       spec.config = report.config;
       // The library hangs its own fields on rows: each figure gets fresh ones.
-      spec.datasets = Object.fromEntries(Object.entries(data).map(([name, all]) => [name, all.map((row) => Object.assign({}, row))]));
+      spec.datasets = {};
+      for (const name of named(figure.spec, new Set())) spec.datasets[name] = data[name].map((row) => Object.assign({}, row));
       if (figure.extent) {
         fitted(spec, figure.extent, Math.max(place.clientWidth - 30, 240));
       } else {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from hostcap.errors import HostcapError, StoppedError
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import BareJob, Job, StudyPlugin, WriterPlugin
+from hostcap.report.packing import data_sets
 from hostcap.tables import FINDINGS, Chunk, Column, Results, Table, TableSchema, findings_table
 from hostcap.testing.case import Case
 from hostcap.testing.plugin_suite import PluginSuite
@@ -112,7 +112,7 @@ class StudySuite(PluginSuite):
             assert {len(row) for row in view.rows} <= {len(view.head)}
             assert {len({len(values) for values in columns.values()}) for columns in view.data.values()} <= {1}
             for figure in view.figures:
-                assert _data_sets(figure.spec) <= set(view.data), f"figure {figure.name} draws what the view has not"
+                assert data_sets(figure.spec) <= set(view.data), f"figure {figure.name} draws what the view has not"
         nothing = tuple(attrs.evolve(c, tables=tuple(t for t in c.tables if t.name == FINDINGS.name)) for c in chunks)
         assert record.report(Results(work_package_id=RUN_ID, chunks=nothing)).views == ()
 
@@ -129,15 +129,6 @@ class StudySuite(PluginSuite):
         preview = study.check(job)
         assert preview.feeder == job.scope.feeder
         assert preview.facts
-
-
-def _data_sets(spec: Any) -> set[str]:
-    """Names of the data sets that a figure draws."""
-    if isinstance(spec, Mapping):
-        own = spec.get("data")
-        named = {str(own["name"])} if isinstance(own, Mapping) and "name" in own else set()
-        return named.union(*(_data_sets(part) for part in spec.values()))
-    return set().union(*(_data_sets(part) for part in spec)) if isinstance(spec, (list, tuple)) else set()
 
 
 def _same(first: list[Chunk], second: list[Chunk]) -> bool:

@@ -221,7 +221,7 @@ def _add_voltages(reader: Reader, figures: list[Figure], data: dict[str, Columns
     nodes = reader.columns("node_voltages", "bus", "start_v", "stop_v", "nominal_v")
     buses = reader.columns("feeder_buses", "bus", "distance_km", "voltage_level")
     if nodes is None or buses is None:
-        notes.append("No voltages along the feeder: the run keeps no tables node_voltages and feeder_buses.")
+        notes.append("No voltages along the feeder: the run does not hold both node_voltages and feeder_buses.")
         return
     row_of = {bus: i for i, bus in enumerate(buses["bus"].tolist())}
     at = np.asarray([row_of.get(bus, -1) for bus in nodes["bus"].tolist()])
