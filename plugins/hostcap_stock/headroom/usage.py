@@ -264,22 +264,22 @@ class UsageOfStart:
         linear = self._linear
         a, b = self._limits.matrices(linear.node_count, linear.conductor_count)
         chosen = [place for _, _, row, _ in rows if (place := self._linear_row(row)) is not None]
-        forms = (a[chosen] + b[chosen] @ linear.conductors()).tocsr()
+        forms: Any = (a[chosen] + b[chosen] @ linear.conductors()).tocsr()
         impedance = self._solved(np.asarray(forms.todense()))
         start_v, found = linear.start_v, []
         at_start = forms @ start_v
         drawn_at_start = linear.base.drawn_a(linear.base.voltage_v(start_v))
         for place, ((key, group, row, step), z) in enumerate(zip(rows, impedance, strict=True)):
             node_v = answer.breaking[step].node_v
-            before, after = at_start[place], (forms[[place]] @ node_v)[0]
+            before, after = at_start[place], (forms @ node_v)[place]
             grown = self._at(levels[step])
             base = linear.base.drawn_a(linear.base.voltage_v(node_v)) - drawn_at_start
             turn = np.conj(before + after) / max(abs(before) + abs(after), 1e-300)
             own = np.concatenate([_pull(z, linear.base, base), _pull(z, grown, grown.drawn_a(grown.voltage_v(node_v)))])
-            size = self._network.injectors.name.size
-            user = np.concatenate([linear.base.injector, grown.injector + size])
+            injectors = self._network.injectors.name.size
+            user = np.concatenate([linear.base.injector, grown.injector + injectors])
             kept = user >= 0
-            amount = sums(user[kept].astype(np.int32), (own * turn).real[kept], size + self._growth.name.size)
+            amount = sums(user[kept].astype(np.int32), (own * turn).real[kept], injectors + self._growth.name.size)
             whole = float(abs(after) - abs(before))
             parts = [("moves", *who, part, whole) for who, part in self._of_users(group, amount).items()]
             if parts:
