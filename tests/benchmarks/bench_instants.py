@@ -160,7 +160,11 @@ def run(settings: Settings) -> Section:
             f"factor 0.95, LV and HV 0.9 to 1.1, thermal 100 %; steps of {STEP_KW[P1UHS23.name]} kW (p1uhs23) and "
             f"{STEP_KW[CRE21.name]} kW (CRE21), at most 100. Level, status and kW of every group at every instant are "
             "asserted equal, bit for bit, and the least of them to be the answer.",
-            "Seconds. Freezing is the engine's time, done for each instant on both sides; what is shared is the rest.",
+            "The first table is in processor seconds. Freezing is the engine's time, done for each instant on both "
+            "sides: about two fifths of the joint run on CRE21. What is shared is the rest. The second table is by the "
+            "clock: compare within a row, as others may have been at work. Its column start holds reading the model as "
+            "arrays on the side of the joint run, and plan on the other; answers are solved for the instants that "
+            "answer alone.",
         ],
         tables=[
             (
