@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hostcap.testing.case import Case
     from hostcap.testing.checking import Problem, check_plugin
-    from hostcap.testing.engine_suites import NetworkSuite, SolverSuite
+    from hostcap.testing.engine_suites import NetworkSuite, SolverSuite, watched
     from hostcap.testing.flow_samples import three_bus_period
     from hostcap.testing.flow_suites import FlowsSuite, TracerSuite
     from hostcap.testing.frozen import TwoBusSource, at_nominal, two_bus, two_bus_voltage_v
@@ -57,6 +57,7 @@ __all__ = [
     "three_bus_period",
     "two_bus",
     "two_bus_voltage_v",
+    "watched",
 ]
 _SUITES = ("plugin_suite", "part_suites", "engine_suites", "profiles_suite", "flow_suites", "result_suites")
 _ROOMS = {
@@ -82,6 +83,7 @@ _ROOMS = {
     "three_bus_period": "flow_samples",
     "two_bus": "frozen",
     "two_bus_voltage_v": "frozen",
+    "watched": "engine_suites",
 }
 
 

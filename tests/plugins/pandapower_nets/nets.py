@@ -9,7 +9,7 @@ import pandapower as pp
 
 from hostcap.growth import UnitInjection, customer_growth
 from hostcap.operating_point import FeederScope
-from hostcap.testing.engine_suites import watched
+from hostcap.testing import watched
 from hostcap_stock.initial_states import AsModelled
 from hostcap_stock.pandapower.config import PandapowerSolverConfig
 from hostcap_stock.pandapower.solver import PandapowerSolver

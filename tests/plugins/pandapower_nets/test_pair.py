@@ -17,7 +17,7 @@ from hostcap import WorkPackage, run  # noqa: E402
 from hostcap.config import structure_study  # noqa: E402
 from hostcap.operating_point import FeederScope  # noqa: E402
 from hostcap.plugins import default_registry  # noqa: E402
-from hostcap.testing.engine_suites import watched  # noqa: E402
+from hostcap.testing import watched  # noqa: E402
 from hostcap_stock.batched.config import BatchedConfig  # noqa: E402
 from hostcap_stock.batched.solver import BatchedSolver  # noqa: E402
 from hostcap_stock.initial_states import AsModelled, ZeroLoad  # noqa: E402

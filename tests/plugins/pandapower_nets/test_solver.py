@@ -15,7 +15,7 @@ from pandapower_nets.nets import frozen, growing, solved, street, tight, town  #
 
 from hostcap.errors import HostcapError, ModelError, NotConvergedError  # noqa: E402
 from hostcap.power_flow import Settling  # noqa: E402
-from hostcap.testing.engine_suites import watched  # noqa: E402
+from hostcap.testing import watched  # noqa: E402
 from hostcap_stock.batched.config import BatchedConfig  # noqa: E402
 from hostcap_stock.batched.solver import BatchedSolver  # noqa: E402
 from hostcap_stock.initial_states import FixedLoad, FixedLoadConfig, ZeroLoad  # noqa: E402
