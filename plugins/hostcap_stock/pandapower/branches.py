@@ -178,6 +178,35 @@ def _ratings(table: Columns) -> FloatArray:
     return np.stack(columns, axis=1)
 
 
+ZERO_SEQUENCE = {
+    "ext_grid": ("s_sc_max_mva", "rx_max", "x0x_max", "r0x0_max"),
+    "line": ("r0_ohm_per_km", "x0_ohm_per_km", "c0_nf_per_km"),
+    "trafo": ("vk0_percent", "vkr0_percent", "mag0_percent", "mag0_rx", "si0_hv_partial"),
+}
+"""What an unbalanced power flow wants to know of each element in service, beside a balanced one."""
+
+
+def _require_zero_sequence(net: NetTables) -> None:
+    """Say which columns are missing, before the library stumbles over the first.
+
+    Raises:
+        ModelError: A column is missing, or an element in service has no number in it.
+    """
+    for name, columns in ZERO_SEQUENCE.items():
+        table = Columns(net, name)
+        lost = [column for column in columns if len(table) and not table.has(column)]
+        if lost:
+            raise ModelError(f"table {name} has no {', '.join(lost)}, which an unbalanced power flow needs; add them")
+        on = table.bools("in_service")
+        for column in columns:
+            empty = np.flatnonzero(np.isnan(table.floats(column, missing=True)) & on)
+            if empty.size:
+                raise ModelError(
+                    f"{name} {table.index[empty[0]]}: {column} has no value ({empty.size} of {len(table)} rows), and "
+                    "an unbalanced power flow needs it"
+                )
+
+
 def refuse_what_has_no_form(net: NetTables, unbalanced: list[str]) -> None:
     """Refuse by name what a power flow of pandapower would leave out in silence, or solve as something else.
 
@@ -198,6 +227,8 @@ def refuse_what_has_no_form(net: NetTables, unbalanced: list[str]) -> None:
     for name in (*direct, *three_phase):
         table = Columns(net, name)
         wrong += [f"{name} {i}" for i, on in zip(table.index, table.bools("in_service"), strict=True) if on]
+    if unbalanced:
+        _require_zero_sequence(net)
     table = Columns(net, "trafo")
     for row, group, on in zip(table.index, table.texts("vector_group"), table.bools("in_service"), strict=True):
         letters = group.rstrip("0123456789").lower()

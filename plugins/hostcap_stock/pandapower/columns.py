@@ -44,30 +44,29 @@ class Columns:
             )
         return self._frame[column]
 
-    def floats(self, column: str, *, default: float | None = None, missing: bool = False) -> FloatArray:
+    def floats(
+        self, column: str, *, default: float | None = None, missing: bool = False, filled: bool = False
+    ) -> FloatArray:
         """Numbers, shape (row,).
 
         Args:
             column: Its name.
-            default: What a cell without a value, or a table without the column, stands for; None refuses both.
-            missing: Whether cells without a value may stay nan.
+            default: What a table without the column stands for; None refuses that.
+            missing: Whether the column may be missing, and cells without a value stay nan.
+            filled: Whether cells without a value stand for the default as well.
 
         Raises:
             ModelError: A cell that is no finite number.
         """
-        if default is not None and not self.has(column):
-            return np.full(len(self), default)
-        if missing and not self.has(column):
-            return np.full(len(self), np.nan)
+        if not self.has(column) and (default is not None or missing):
+            return np.full(len(self), np.nan if default is None else default)
         import pandas as pd
 
         try:
             values = pd.to_numeric(self._values(column)).to_numpy(np.float64, copy=True) if len(self) else np.empty(0)
         except (TypeError, ValueError) as error:
-            raise ModelError(
-                f"table {self.name}: column {column} holds something that is no number: {error}"
-            ) from error
-        if default is not None:
+            raise ModelError(f"table {self.name}: {column} holds something that is no number: {error}") from error
+        if filled and default is not None:
             values[np.isnan(values)] = default
         bad = np.isinf(values) if missing else ~np.isfinite(values)
         if np.any(bad):

@@ -201,7 +201,7 @@ class _Reader:
         """Per cent of a load as a share; elements other than loads have none."""
         if self.table.name != "load":
             return np.zeros(len(self.table))
-        return self.table.floats(column, default=0.0) / 100.0
+        return self.table.floats(column, default=0.0, filled=True) / 100.0
 
     def _refuse_constant_current(self) -> None:
         currents = self._share("const_i_p_percent") + self._share("const_i_q_percent")

@@ -31,7 +31,7 @@ from hostcap_stock.networks.noted import note_network, note_ratings
 from hostcap_stock.pandapower.branches import Branch, Branches, read_branches, refuse_what_has_no_form
 from hostcap_stock.pandapower.columns import Columns, names_once
 from hostcap_stock.pandapower.elements import Elements, is_three_phase, read_elements
-from hostcap_stock.pandapower.noted import note_net
+from hostcap_stock.pandapower.noted import note_emergency, note_net
 from hostcap_stock.pandapower.reading import NetTables
 
 BASE_MISFIT = 0.20
@@ -316,16 +316,18 @@ def _conductors(
             kinds.append("Line" if line else "Transformer")
             own = int(groups.bus_group[branch.bus[i, 0]])
             of_group.append(own if line else of_distribution.get(distribution.get(name, -1), own))
-    rated = [name for name in names if name not in set(unrated)]
     note_ratings(
         unrated,
-        rated,
+        [],
         len(branches.kinds[0].name),
         emergency_factor,
         findings,
         way_out="state max_i_ka",
-        emergency_way_out="set network.emergency_factor; pandapower has no column for it",
+        emergency_way_out="",
     )
+    without = frozenset(unrated)
+    rated = [name for name in names if name not in without]
+    note_emergency(rated, emergency_factor, findings)
     return Equipment(name=names, kind=kinds, group=of_group), Conductors(
         equipment=columns["equipment"],
         terminal=columns["terminal"],

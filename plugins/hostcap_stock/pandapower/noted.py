@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hostcap.findings import Finding, Severity, some
 from hostcap_stock.pandapower.branches import Branches
+from hostcap_stock.pandapower.columns import Columns
 from hostcap_stock.pandapower.elements import Elements
 from hostcap_stock.pandapower.reading import NetTables
+
+
+def note_emergency(rated: list[str], emergency_factor: float, findings: list[Finding]) -> None:
+    """A net states no emergency rating of anything."""
+    if rated:
+        findings.append(
+            Finding(
+                severity=Severity.INFO,
+                code="emergency-ratings-derived",
+                element=some(rated),
+                count=len(rated),
+                message=f"pandapower nets state no emergency ratings: {emergency_factor:g} x normal is used for all "
+                f"{len(rated)} rated lines and transformers where emergency ratings are asked for; set "
+                "network.emergency_factor",
+            )
+        )
+
+
+def _idle_taps(net: NetTables) -> list[str]:
+    """Transformers whose tap position does nothing."""
+    found = []
+    for name, sides in (("trafo", ("hv", "lv")), ("trafo3w", ("hv", "mv", "lv"))):
+        table = Columns(net, name)
+        off = table.floats("tap_pos", missing=True) - table.floats("tap_neutral", missing=True)
+        steps = np.abs(table.floats("tap_step_percent", missing=True)) + np.abs(
+            np.nan_to_num(table.floats("tap_step_degree", missing=True))
+        )
+        known = [
+            kind not in ("", "None") and side in sides
+            for kind, side in zip(table.texts("tap_changer_type"), table.texts("tap_side"), strict=True)
+        ]
+        acts = np.asarray(known, dtype=bool) & (np.nan_to_num(steps) > 0)
+        idle = table.bools("in_service") & (np.nan_to_num(off) != 0) & ~acts
+        found += [f"{name} {row}" for row in table.index[idle]]
+    return found
 
 
 def note_net(
@@ -70,6 +108,18 @@ def note_net(
                 element=some(made_names),
                 count=len(made_names),
                 message=f"{len(made_names)} elements have no name of their own; they are called by table and number",
+            )
+        )
+    idle = _idle_taps(net)
+    if idle:
+        findings.append(
+            Finding(
+                severity=Severity.WARNING,
+                code="taps-without-effect",
+                element=some(idle),
+                count=len(idle),
+                message=f"{len(idle)} transformers are off their neutral tap, which pandapower ignores, as they state "
+                "no tap_changer_type, no known tap_side or no step; state them, or set tap_pos to tap_neutral",
             )
         )
     if net.unread:

@@ -150,6 +150,13 @@ def test_a_tap_is_the_nets_own() -> None:
     assert levels[0] / levels[1] == pytest.approx(1.025, abs=2e-3)
 
 
+@pytest.mark.parametrize("how", [{"tap_side": "middle"}, {"tap_changer_type": None}, {"tap_step_percent": math.nan}])
+def test_a_tap_that_pandapower_ignores_is_told(how: Any) -> None:
+    found = codes(loaded(changed(town(), "trafo", 0, **how)))["taps-without-effect"]
+    assert (found.element, found.count) == ("trafo 0", 1)
+    assert "taps-without-effect" not in codes(loaded(town()))
+
+
 def test_names_are_there_once_whatever_their_case() -> None:
     net = town()
     net.load.loc[0, "name"] = "HOUSE 2"
@@ -198,6 +205,8 @@ def with_gen(net: Any) -> Any:
         (lambda: with_gen(street()), "gen 0"),
         (lambda: changed(town(), "load", 2, const_i_p_percent=10), "1 loads are partly constant currents"),
         (lambda: changed(town(), "load", 1, p_mw=math.nan), "load 1: p_mw must be a finite number"),
+        (lambda: changed(town(), "load", 1, scaling=math.nan), "load 1: scaling must be a finite number"),
+        (lambda: changed(street(), "line", 1, r0_ohm_per_km=math.nan), r"line 1: r0_ohm_per_km has no value"),
         (lambda: changed(town(), "load", 1, bus=77), "load 1: bus is 77, and the net has no such bus"),
         (lambda: changed(town(), "bus", 5, vn_kv=0.0), "bus 5: vn_kv must be > 0"),
         (lambda: changed(town(), "bus", 5, vn_kv=0.69), r"bus bar has vn_kv 0\.69.*rated for 0\.42"),
@@ -217,10 +226,14 @@ def test_a_net_without_lv_customers_names_the_hv_loads() -> None:
         loaded(net)
 
 
-def test_what_the_engine_refuses_is_an_error_of_ours() -> None:
+def test_what_the_engine_would_stumble_over_or_refuses_is_an_error_of_ours() -> None:
     net = street()
     net.trafo = net.trafo.drop(columns="vk0_percent")
-    with pytest.raises(ModelError, match=r"pandapower refuses the net: .*vk0"):
+    with pytest.raises(ModelError, match="table trafo has no vk0_percent, which an unbalanced power flow needs"):
+        loaded(net)
+    net = town()
+    net.trafo = net.trafo.drop(columns="vk_percent")
+    with pytest.raises(ModelError, match="pandapower refuses the net: "):
         frozen(net)
 
 
