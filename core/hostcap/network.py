@@ -314,6 +314,10 @@ class Regulators(_ByContent):
         # The current counts into the equipment, so that the drop towards the load is added.
         return np.asarray(np.abs(own + self.compensation_v * amps / self.ct_primary_a))
 
+    def beyond_v(self, sensed_v: FloatArray) -> FloatArray:
+        """How far each control is out of its band, V of the control; negative within, shape (regulator,)."""
+        return np.maximum(self.low_v - sensed_v, sensed_v - self.high_v)
+
 
 @frozen(kw_only=True)
 class Origin:

@@ -153,13 +153,15 @@ class Table:
 
     def to_flat_arrow(self) -> pa.Table:
         """As ``to_arrow``, with lists of text as one text, ``;`` between: CSV knows no lists."""
+        import pyarrow as pa
         import pyarrow.compute
 
         arrow = self.to_arrow()
         for place, column in enumerate(self.schema.columns):
             if column.type == "texts":
                 # Names of equipment hold blanks and commas, semicolons hardly ever.
-                arrow = arrow.set_column(place, column.name, pyarrow.compute.binary_join(arrow[column.name], ";"))
+                joined = pyarrow.compute.call_function("binary_join", [arrow[column.name], pa.scalar(";")])
+                arrow = arrow.set_column(place, column.name, joined)
         return arrow
 
     @classmethod

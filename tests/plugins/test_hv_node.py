@@ -12,11 +12,23 @@ import pytest
 from hv_studying import KINDS, codes, demo_case, locations
 
 from hostcap.errors import ConfigError, StoppedError
+from hostcap.growth import Direction
+from hostcap.limits import LimitSet
+from hostcap.network import Regulators
+from hostcap.one_at_a_time import AloneResult
+from hostcap.operating_point import FeederScope
+from hostcap.power_flow import States
 from hostcap.running import check, run
+from hostcap.search import NEVER, STATUSES, Status
+from hostcap.solution import Solution
 from hostcap.tables import Results
 from hostcap.testing.networks import street
-from hostcap_stock.headroom.hv_choice import choose_locations
+from hostcap_stock.constraints.thermal import Thermal
+from hostcap_stock.headroom.hv_choice import LocationChoice, choose_locations
+from hostcap_stock.headroom.hv_findings import site_findings
+from hostcap_stock.headroom.hv_least import LeastOfSites, SitesSearched
 from hostcap_stock.headroom.schemas import HV_NODE_HEADROOM
+from hostcap_stock.initial_states import AsModelled
 
 
 def failure(folder: Path, **changed: Any) -> str:
@@ -130,7 +142,7 @@ def test_both_directions_are_two_searches_and_one_set_of_tables(demo_folder: Pat
 def test_several_instants_give_the_least_of_each_location_with_its_instant(demo_folder: Path) -> None:
     from datetime import UTC, datetime
 
-    from hostcap_stock.initial_states import AsModelled, FixedLoad, FixedLoadConfig
+    from hostcap_stock.initial_states import FixedLoad, FixedLoadConfig
 
     times = [datetime(2025, 7, 1, hour, tzinfo=UTC) for hour in (3, 9, 12)]
     loads = [0.2, 3.0, 0.2]
@@ -186,6 +198,62 @@ def test_both_solvers_give_every_location_the_same_answer(more: dict[str, Any], 
         assert ours[key] == row
         assert (binding or ())[:4] == (other or ())[:4]
         assert (binding or ())[4:] == pytest.approx((other or ())[4:], rel=1e-7)
+
+
+# --- regulators ------------------------------------------------------------------------------------------------------
+
+
+class OneVoltagePlan:
+    """Node 0 stands at 12 000 V and 20 V more a step of either scope."""
+
+    def solve(self, levels: Any, want: Any) -> States:
+        assert set(want) == {"nodes", "branches"}
+        volts = 12_000.0 + 20.0 * levels.sum(axis=1, keepdims=True)
+        solution = Solution(
+            node_v=volts.astype(complex),
+            conductor_a=np.zeros((len(levels), 1)),
+            converged=np.ones(len(levels)),
+            iterations=np.ones(len(levels)),
+        )
+        return States(converged=solution.converged, iterations=solution.iterations, solution=solution)
+
+    def solve_injections(self, p_kw: Any, q_kvar: Any, want: Any) -> States:
+        raise AssertionError("not a time series")
+
+    def close(self) -> None: ...
+
+
+def test_a_regulator_that_a_location_puts_out_of_its_band_is_told() -> None:
+    network = street()
+    regulators = Regulators(
+        name=["vreg"],
+        node=[0],
+        return_node=[-1],
+        conductor=[-1],
+        pt_ratio=[100.0],
+        ct_primary_a=[100.0],
+        compensation_v=[0.0],
+        low_v=[118.0],
+        high_v=[122.0],
+    )
+    # Site 0 at level 9: 121.8 V of the control, within its band; site 1 at level 15: 123 V, 1 V beyond.
+    unconstrained = [STATUSES.index(Status.UNCONSTRAINED)] * 2
+    result = AloneResult(
+        level=[9, 15], status=unconstrained, iteration=[NEVER] * 2, near_tie_margin=[0.1, 0.1], states=1, rounds=1
+    )
+    point = AsModelled().operating_point(network, FeederScope(feeder="street", year=2025))
+    searched = SitesSearched(direction=Direction.EXPORT, operating_point=point, per_kw=1.0, result=result, started=())
+    least = LeastOfSites(2, regulators)
+    least.add(searched, OneVoltagePlan(), widest=4)
+    assert {key: volts.tolist() for key, volts in least.out_of_band.items()} == {(0, 1): [pytest.approx(1.0)]}
+    choice = LocationChoice(location=[0, 1, 1], site=[0, 1, 1], first=[0, 1])
+    limits = LimitSet(Thermal().limits(network), group_count=2)
+    (told,) = site_findings(attrs.evolve(network, regulators=regulators), choice, limits, least, 0)
+    assert (told.code, told.element, told.count) == ("regulator-outside-band", "vreg", 1)
+    assert told.message == (
+        "2 HV locations, each at its own headroom, put 1 regulator out of band, worst vreg by 1.00 V with growth at "
+        "mid.1.2.3; taps were frozen at the start, in service they would move"
+    )
 
 
 # --- the choice of locations ----------------------------------------------------------------------------------------

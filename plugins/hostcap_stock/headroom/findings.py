@@ -122,7 +122,7 @@ def _regulators(network: Network, answer: Answer) -> list[Finding]:
     if answer.final is None or regulators.name.size == 0:
         return []
     sensed = regulators.sensed_v(answer.final.node_v, answer.final.conductor_a)
-    beyond = np.maximum(regulators.low_v - sensed, sensed - regulators.high_v)
+    beyond = regulators.beyond_v(sensed)
     outside = np.flatnonzero(beyond > 0)
     if outside.size == 0:
         return []

@@ -46,7 +46,30 @@ def site_findings(
                 "iterations; if a limit should have broken first, raise solver.max_iterations",
             )
         )
-    return found
+    return [*found, *_regulators(network, choice, least, place)]
+
+
+def _regulators(network: Network, choice: LocationChoice, least: LeastOfSites, place: int) -> list[Finding]:
+    """Regulators, frozen at the start, that would have acted with some location at its headroom."""
+    beyond = {site: volts for (of, site), volts in least.out_of_band.items() if of == place}
+    if not beyond:
+        return []
+    site, volts = max(beyond.items(), key=lambda item: float(item[1].max()))
+    worst = int(np.argmax(volts))
+    names = network.regulators.name[np.any(np.stack(list(beyond.values())) > 0, axis=0)]
+    count = int(np.isin(choice.site, list(beyond)).sum())
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="regulator-outside-band",
+            element=some([str(name) for name in names]),
+            count=int(names.size),
+            message=f"{counted(count, 'HV location')}, each at its own headroom, put "
+            f"{counted(names.size, 'regulator')} out of band, worst {network.regulators.name[worst]} by "
+            f"{volts[worst]:.2f} V with growth at {site_name(network, int(choice.first[site]))}; taps were frozen at "
+            "the start, in service they would move",
+        )
+    ]
 
 
 def _locations(network: Network, choice: LocationChoice, sites: BoolArray) -> tuple[int, str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from datetime import datetime
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from hostcap._arrays import IntArray
+from hostcap._arrays import FloatArray, IntArray
 from hostcap.findings import Finding
 from hostcap.growth import Direction
 from hostcap.limits import Violations
+from hostcap.network import Regulators
 from hostcap.one_at_a_time import AloneResult
 from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Plan
@@ -20,6 +22,8 @@ from hostcap.search import STATUSES, Status
 
 START = -1
 """Key of the violations of a start that is broken before anything grows: all sites share them."""
+WRITTEN_AT_ONCE = 8
+"""Most states whose voltages and currents are held at once, which bounds memory."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -53,10 +57,14 @@ class LeastOfSites:
         searches: In the order of their instants.
         answering: Place in ``searches`` of the one that answers for each site, shape (site,).
         violations: Broken limits of each deciding state, by place and site (or ``START``).
+        out_of_band: How far each regulator is out of its band with a site at its level, V of the control and negative
+            within, by place and site; only sites that put one out.
     """
 
-    def __init__(self, sites: int) -> None:
+    def __init__(self, sites: int, regulators: Regulators) -> None:
         """Nothing is searched yet."""
+        self._regulators = regulators
+        self.out_of_band: dict[tuple[int, int], FloatArray] = {}
         self.searches: list[SitesSearched] = []
         self.answering: IntArray = np.full(sites, -1, dtype=np.int32)
         self.violations: dict[tuple[int, int], Violations] = {}
@@ -80,6 +88,9 @@ class LeastOfSites:
         if np.any(less & (result.status == STATUSES.index(Status.BOUND_AT_START))):
             self.violations[place, START] = _of_states(plan, np.zeros((1, less.size), dtype=np.int32))[0]
         self.violations = {key: found for key, found in self.violations.items() if self._answers(*key)}
+        for site, volts in _beyond_band(plan, result, np.flatnonzero(less & (result.level > 0)), self._regulators):
+            self.out_of_band[place, site] = volts
+        self.out_of_band = {key: volts for key, volts in self.out_of_band.items() if self._answers(*key)}
 
     def _answers(self, place: int, site: int) -> bool:
         return bool(np.any(self.answering == place)) if site == START else bool(self.answering[site] == place)
@@ -104,3 +115,22 @@ def _of_states(plan: Plan, levels: IntArray) -> list[Violations]:
     # They come sorted by state.
     ends = np.searchsorted(violations.state, np.arange(len(levels) + 1))
     return [violations.select(slice(first, end)) for first, end in itertools.pairwise(ends)]
+
+
+def _beyond_band(
+    plan: Plan, result: AloneResult, sites: NDArray[np.intp], regulators: Regulators
+) -> Iterator[tuple[int, FloatArray]]:
+    """Sites that, at their levels, put a regulator out of its band, which stayed where the start had frozen it."""
+    if regulators.name.size == 0:
+        return
+    for first in range(0, sites.size, WRITTEN_AT_ONCE):
+        batch = sites[first : first + WRITTEN_AT_ONCE]
+        levels = np.zeros((batch.size, result.level.size), dtype=np.int32)
+        levels[np.arange(batch.size), batch] = result.level[batch]
+        solution = plan.solve(levels, want={"nodes", "branches"}).solution
+        if solution is None:
+            raise AssertionError("the plan returned no voltages although they were asked for")
+        for state, site in enumerate(batch.tolist()):
+            beyond = regulators.beyond_v(regulators.sensed_v(solution.node_v[state], solution.conductor_a[state]))
+            if np.any(beyond > 0):
+                yield site, beyond

@@ -123,7 +123,8 @@ class HvNodeHeadroomStudy:
         clock = Stopwatch()
         choice, limits = self.choose(job.network), self.limits(job.network)
         points = starting_points(self.initial_state, job, self.profiles)
-        leasts = {direction: LeastOfSites(choice.first.size) for direction in self.injection.directions}
+        regulators = job.network.regulators
+        leasts = {d: LeastOfSites(choice.first.size, regulators) for d in self.injection.directions}
         clock.lap("prepare")
         for number, point in enumerate(points):
             with start_at(job, points, number, self.solver) as frozen:
