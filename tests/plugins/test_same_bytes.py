@@ -58,7 +58,7 @@ def solved(folder: Path, data: dict[str, Any], *, workers: int = 1, given_id: st
 def assert_same_bytes(folder: Path, names: tuple[str, str, str], **limits: Any) -> None:
     first = solved(folder, study(folder, names, **limits))
     expected = content(first)
-    assert len(expected) == 24
+    assert len(expected) == 27
     for order in itertools.islice(itertools.permutations(names), 0, 6, 2):
         again = solved(folder, study(folder, order, **limits))
         assert again.work_package_id == first.work_package_id
