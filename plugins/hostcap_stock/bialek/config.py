@@ -10,9 +10,10 @@ from attrs import field, frozen
 from hostcap.config import about, between
 
 Mode = Literal["balanced", "standard", "actual", "compat"]
+Netted = Literal["none", "node", "bus"]
 
 
-def _not_with_compat(instance: Any, attribute: attrs.Attribute[str], value: str) -> None:
+def _not_with_compat(instance: Any, attribute: attrs.Attribute[Netted], value: Netted) -> None:
     if value != "none" and instance.mode == "compat":
         raise ValueError(f"must be 'none' with mode 'compat', as the original does not net; got {value!r}")
 
@@ -28,7 +29,7 @@ class BialekConfig:
             " original program"
         ),
     )
-    netting: Literal["none", "node", "bus"] = field(
+    netting: Netted = field(
         default="none",
         validator=_not_with_compat,
         metadata=about("Generation and load netted against each other before tracing: never, by node, or by bus"),

@@ -45,5 +45,5 @@ def cycles(flows: DirectedFlows, row_bus: IntArray) -> tuple[Cycle, ...]:
     found = []
     for each in dict.fromkeys(part[send[inside]].tolist()):
         branch = flowing[inside & (part[send] == each)]
-        found.append(Cycle(branch=branch.astype(np.int32), closed=min(leaves[each], comes[each]) < ZERO_MW))
+        found.append(Cycle(branch=branch.astype(np.int32), closed=bool(min(leaves[each], comes[each]) < ZERO_MW)))
     return tuple(found)

@@ -276,7 +276,7 @@ def _balance(
     network = period.network
     generation, load = float(up.user_mw.sum()), float(down.user_mw.sum())
     worst = int(np.abs(flows.mismatch_mw).argmax()) if network.bus.size else -1
-    looped = [network.branch[e] for cycle in circling for e in cycle.branch.tolist()]
+    looped = [str(network.branch[e]) for cycle in circling for e in cycle.branch.tolist()]
     return TraceBalance(
         generation_mw=generation,
         load_mw=load,

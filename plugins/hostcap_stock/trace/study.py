@@ -58,7 +58,8 @@ class TraceStudy:
             findings += trace.findings
         else:
             facts.append(("first period", f"{placed.name} failed: {placed.reason}"))
-        return Preview(feeder=job.scope.feeder, facts=tuple(facts), findings=findings)
+        of_network = job.network.findings if isinstance(job, Job) else ()
+        return Preview(feeder=job.scope.feeder, facts=tuple(facts), findings=(*of_network, *findings))
 
     def run(self, job: BareJob) -> Iterator[Chunk]:
         """Yield a chunk for each day, month and year that is kept, and a last one for everything."""
@@ -165,13 +166,13 @@ class _Run:
                 continue
             if "month" in levels:
                 yield self._chunk(day.year, f"{day:%m}", self._tables("month", f"{day:%Y-%m}", month))
-            year.merge(month, as_one=as_one)
+            year.merge(month, as_one=as_one, last_use=True)
             month = Sums(self.index)
             if next_day is not None and next_day.year == day.year:
                 continue
             if "year" in levels:
                 yield self._chunk(day.year, "", self._tables("year", f"{day:%Y}", year))
-            total.merge(year, as_one=as_one)
+            total.merge(year, as_one=as_one, last_use=True)
             year = Sums(self.index)
         yield self._last(total)
 
@@ -183,8 +184,9 @@ class _Run:
         tables = [balance_table(labels, "total", "total", total)]
         if "total" in self.study.config.levels:
             tables = joined([*share_tables(labels, "total", "total", total, self.left), *tables])
+        of_network = self.job.network.findings if isinstance(self.job, Job) else ()
         findings = findings_table(
-            self.notes.findings(self.left),
+            (*of_network, *self.notes.findings(self.left)),
             work_package_id=self.job.work_package_id,
             scenario=scope.scenario,
             feeder=scope.feeder,

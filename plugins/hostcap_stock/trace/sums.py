@@ -158,15 +158,24 @@ class Sums:
         """Count a period that failed."""
         self._count(0, 1, 0.0, 0.0, period.end)
 
-    def merge(self, other: Sums, *, as_one: bool) -> None:
-        """Add the sums of a part: by its periods' length, or ``as_one`` mean that weighs 1, whatever its length."""
-        if other.used:
+    def merge(self, other: Sums, *, as_one: bool, last_use: bool = False) -> None:
+        """Add the sums of a part.
+
+        Args:
+            other: The part.
+            as_one: Its mean weighs 1, whatever its length; else it weighs the length of its periods.
+            last_use: ``other`` is of no more use, so that its memory may be taken over.
+        """
+        if other.used and last_use and not as_one and not self.blocks:
+            self.blocks, other.blocks = other.blocks, {}
+        elif other.used:
             self._fit()
             scale = 1.0 / other.weight if as_one else 1.0
             for block, (rows, columns) in self.index.shapes.items():
                 part = other.blocks[block][:rows, :columns]
                 self.blocks[block][: part.shape[0], : part.shape[1]] += scale * part
-            self.balance += scale * other.balance
+        if other.used:
+            self.balance += (1.0 / other.weight if as_one else 1.0) * other.balance
             self._extremes(other.mismatch_mw, other.mismatch_bus, other.islands, other.cycles)
         weight = (1.0 if other.used else 0.0) if as_one else other.weight
         self._count(other.used, other.failed, other.minutes, weight, other.end)
