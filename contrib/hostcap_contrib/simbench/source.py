@@ -1,5 +1,8 @@
 """Networks of SimBench, which come with its package; all else is the network source ``pandapower``."""
 
+# The package is an extra, which is not where types are checked.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import warnings

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ModelError
@@ -27,8 +28,8 @@ class Columns:
         return 0 if self._frame is None else len(self._frame)
 
     @property
-    def index(self) -> IntArray:
-        """Numbers of the rows, int64, shape (row,)."""
+    def index(self) -> NDArray[np.int64]:
+        """Numbers of the rows, shape (row,)."""
         return np.empty(0, np.int64) if self._frame is None else self._frame.index.to_numpy(np.int64)
 
     def has(self, column: str) -> bool:

@@ -1,5 +1,8 @@
 """The only place that calls pandapower's power flow: states of one net, each from given voltages."""
 
+# The package is an extra, which is not where types are checked.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import warnings

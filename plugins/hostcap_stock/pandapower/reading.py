@@ -4,6 +4,9 @@
 a table should. Here a file is parsed by ``json`` alone: what may appear in it is a list, and all else is refused.
 """
 
+# The package is an extra, which is not where types are checked.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import inspect
