@@ -21,7 +21,7 @@ from bench_timing import Section, Settings, conditions, in_markdown, one_core, p
 REPOSITORY = Path(__file__).resolve().parents[2]
 NETWORKS = Path(os.environ.get("HOSTCAP_NETWORKS", REPOSITORY.parent / "shared" / "data" / "networks"))
 PAGE = REPOSITORY / "docs" / "reference" / "benchmarks.md"
-ORDER = ("snapshot", "search", "hv-nodes", "instants", "year", "power-grid-model", "scaling", "tracing")
+ORDER = ("snapshot", "search", "hv-nodes", "instants", "year", "readings", "power-grid-model", "scaling", "tracing")
 TO_COME = {
     "year": "## A year of half-hours\n\nTo be measured: `python tests/benchmarks/run.py year` puts the table here."
 }
@@ -47,6 +47,7 @@ def _benchmarks() -> dict[str, Callable[[Settings], Section]]:
     import bench_hv_nodes
     import bench_instants
     import bench_power_grid_model
+    import bench_readings
     import bench_scaling
     import bench_search
     import bench_snapshot
@@ -59,6 +60,7 @@ def _benchmarks() -> dict[str, Callable[[Settings], Section]]:
         "hv-nodes": bench_hv_nodes.run,
         "instants": bench_instants.run,
         "year": bench_year.run,
+        "readings": bench_readings.run,
         "power-grid-model": bench_power_grid_model.run,
         "scaling": bench_scaling.run,
         "tracing": bench_tracing.run,

@@ -11,7 +11,16 @@ pytest.importorskip("numba", reason="needs compiled kernels")
 
 
 @pytest.mark.parametrize(
-    "name", ["bench_snapshot", "bench_search", "bench_hv_nodes", "bench_instants", "bench_scaling", "bench_tracing"]
+    "name",
+    [
+        "bench_snapshot",
+        "bench_search",
+        "bench_hv_nodes",
+        "bench_instants",
+        "bench_scaling",
+        "bench_tracing",
+        "bench_readings",
+    ],
 )
 def test_a_benchmark_runs_on_the_demo_and_its_answers_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))

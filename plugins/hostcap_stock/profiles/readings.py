@@ -159,6 +159,9 @@ class _Sink:
     rows: dict[str, int] = field(factory=dict)
     row_kw: float = 0.0
     unknown: dict[str, float] = field(factory=dict)
+    seen: Any = None
+    names: Sequence[str] = ()
+    places: UsArray = field(factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
     def of(cls, config: ReadingsConfig, instant: InstantArray, ids: Sequence[str]) -> _Sink:
@@ -188,9 +191,12 @@ class _Sink:
             )
         if not pa.types.is_dictionary(column.type):
             column = column.cast(pa.string()).dictionary_encode()
-        names = [str(name) for name in column.dictionary.to_pylist()]
         code = np.asarray(column.indices)
-        place = np.asarray([self.place(name) for name in names], dtype=np.int64)[code]
+        if self.seen is None or not self.seen.equals(column.dictionary):  # as a rule every batch has the same
+            self.seen = column.dictionary
+            self.names = [str(name) for name in column.dictionary.to_pylist()]
+            self.places = np.asarray([self.place(name) for name in self.names], dtype=np.int64)
+        names, place = self.names, self.places[code]
         values = {q: self._numbers(batch, name) for q, name in self.config.columns().items()}
         strange = place < 0
         if strange.any():
@@ -205,13 +211,14 @@ class _Sink:
             if quantity in values:
                 self._refuse_negative(batch, quantity, values[quantity], row, place)
         self.row_kw += float(np.nansum(_kw(values)))
-        filled = self._filled(_ROWS, row.size)
+        filled = self._filled(_ROWS, row.size).reshape(-1)
+        cell = row * len(self.ids) + place
         if self._first:
-            fresh = np.flatnonzero(~filled[row, place])[::-1]  # of equal places the last one written stays
-            row, place, values = row[fresh], place[fresh], {q: v[fresh] for q, v in values.items()}
+            fresh = np.flatnonzero(~filled[cell])[::-1]  # of equal cells the last one written stays
+            cell, values = cell[fresh], {q: v[fresh] for q, v in values.items()}
         for quantity, numbers in values.items():
-            self.values[quantity][row, place] = numbers
-        filled[row, place] = True
+            self.values[quantity].reshape(-1)[cell] = numbers
+        filled[cell] = True
 
     def wide(self, batch: Batch, places: Mapping[str, tuple[str, int, str]]) -> None:
         """Take rows of times with a column for each customer."""

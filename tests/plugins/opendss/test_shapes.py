@@ -8,12 +8,15 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pandas as pd
 import pytest
 
 from hostcap.errors import ProfileError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.profiles import PowerProfiles, Window
+from hostcap.running import run
+from hostcap.work_package import WorkPackage
 from hostcap_stock.initial_states.timed import FixedTime, FixedTimeConfig
 from hostcap_stock.opendss.config import OpenDssConfig, OpenDssShapesConfig
 from hostcap_stock.opendss.shaped import OpenDssShapes
@@ -246,3 +249,42 @@ def test_a_start_at_an_hour_is_the_engines_own_solution_of_it(networks: Path) ->
     engine = np.asarray([volts[n.lower()] for n in network.node_names(range(own.size))]) / network.nodes.nominal_v
     live = network.nodes.live
     assert np.abs(own - engine)[live].max() < 1e-7
+
+
+def test_an_untrusted_study_reads_the_shapes_of_the_checked_copy(master: Path) -> None:
+    """The model is opened again by the profiles: the copy, in the process that works on it, with the same answer."""
+    study = master.parent / "s.toml"
+    study.write_text(
+        """
+name = "s"
+[scope]
+feeders = ["f"]
+year = 2025
+[network]
+plugin = "opendss"
+master = "m.dss"
+frequency_hz = 50
+[profiles]
+plugin = "opendss-shapes"
+mode = "daily"
+start_time = 2025-01-01T00:00:00Z
+[study]
+plugin = "lv-headroom"
+max_steps = 3
+[initial_state]
+plugin = "fixed-time"
+start_time = 2025-01-01T12:00:00Z
+[[constraints]]
+plugin = "voltage"
+lv_max_pu = 1.2
+[solver]
+plugin = "opendss"
+""",
+        encoding="utf-8",
+    )
+    trusted, contained = (run(WorkPackage.read(study), trusted=trusted) for trusted in (True, False))
+    assert not contained.failed
+    first, second = (results["customer_allocations"].to_pandas() for results in (trusted, contained))
+    assert len(first) > 5
+    pd.testing.assert_frame_equal(first, second)
+    assert trusted.work_package_id == contained.work_package_id
