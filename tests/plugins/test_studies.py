@@ -344,6 +344,8 @@ def test_both_solvers_find_the_same_in_every_group_and_instant_of_a_day(studies:
             continue
         for name in ("timestamp", "capacity_group_head_id", "status", "headroom_kw_per_customer", "is_least"):
             assert left[name] == right[name]
+
+
 @pytest.mark.parametrize("name", ["oe-lv28-peak-export", "p1uhs23-peak-import", "p1uhs23-day-instants"])
 def test_both_solvers_give_one_answer_at_every_instant(name: str, studies: Path) -> None:
     keys = ("capacity_group_head_id", "timestamp", "status", "headroom_kw_per_customer")
