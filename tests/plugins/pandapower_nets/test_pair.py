@@ -82,8 +82,11 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("direction", "power_factor", "step", "limits"), CASES, ids=[c[0] for c in CASES])
-@pytest.mark.parametrize("by", ["batched", pytest.param("pandapower", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("by", "direction", "power_factor", "step", "limits"),
+    [("batched", *case) for case in CASES] + [pytest.param("pandapower", *CASES[0], marks=pytest.mark.slow)],
+    ids=["batched-export", "batched-import", "pandapower-export"],
+)
 def test_whole_studies_have_equal_levels_statuses_and_binding_violations(
     files: Path, by: str, direction: str, power_factor: float, step: float, limits: Any
 ) -> None:
