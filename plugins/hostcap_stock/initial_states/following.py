@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from attrs import field, frozen
 
+from hostcap._arrays import FloatArray
 from hostcap.config import about, non_negative
 from hostcap.errors import ProfileError
 from hostcap.findings import Finding
@@ -94,7 +95,6 @@ def pieces(network: Network, profiles: Profiles, window: Window) -> Iterator[Pow
         start, interval = end, timedelta(minutes=found.interval_minutes)
 
 
-def net_import_kw(found: PowerProfiles) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def net_import_kw(found: PowerProfiles) -> FloatArray:
     """Net import of the feeder at each instant: what all injectors draw, less what they give, without losses."""
-    net: np.ndarray[tuple[int], np.dtype[np.float64]] = found.load_kw.sum(axis=1) - found.generation_kw.sum(axis=1)
-    return net
+    return np.asarray(found.load_kw.sum(axis=1) - found.generation_kw.sum(axis=1), dtype=np.float64)

@@ -324,10 +324,11 @@ class _Sink:
         bad = np.flatnonzero(values < 0)
         if bad.size:
             first = int(bad[0])
+            when = as_datetime(self.instant[int(row[first])]).isoformat()
             raise ProfileError(
                 f"{batch.file}: {bad.size} readings of {quantity} are negative, such as {values[first]:g} kW of "
-                f"{self.ids[int(place[first])]!r} at {as_datetime(self.instant[row[first]]).isoformat()}; expected "
-                ">= 0: mend them, or name the column in net_column if it holds import less export"
+                f"{self.ids[int(place[first])]!r} at {when}; expected >= 0: "
+                "mend them, or name the column in net_column if it holds import less export"
             )
 
     def _note_unknown(self, names: Sequence[str], code: Any, kw: FloatArray) -> None:

@@ -114,7 +114,7 @@ def _refuse(instant: InstantArray, refused: BoolArray, label: Callable[[int], st
     columns = np.flatnonzero(refused.any(axis=0))
     whole: BoolArray = np.asarray(refused.all(axis=0))
     names = [label(int(place)) for place in columns]
-    first = instant[np.flatnonzero(refused[:, columns[0]])[0]]
+    first = instant[int(np.flatnonzero(refused[:, columns[0]])[0])]
     if whole[columns].all():
         raise ProfileError(
             f"profiles.readings: {columns.size} customers have no reading: {some(names)}; add them, set customer_id "
@@ -144,7 +144,7 @@ def _with_previous(
     stale = old[kept] & which
     if stale.any():
         columns = np.flatnonzero(stale.any(axis=0))
-        first = instant[kept][np.flatnonzero(stale[:, columns[0]])[0]]
+        first = instant[kept][int(np.flatnonzero(stale[:, columns[0]])[0])]
         raise ProfileError(
             f'profiles.readings: missing = "previous" takes readings of the day before, and {columns.size} customers '
             f"have none ({some([label(int(place)) for place in columns])}), such as at {_at(first)}; mend the table, "

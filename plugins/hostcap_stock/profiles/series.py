@@ -48,7 +48,7 @@ def read_series(config: SeriesConfig, files: Sequence[TimedFile], name: str, win
     if missing.size:
         raise ProfileError(
             f"{where} has no value at {missing.size} of {instant.size} instants, such as "
-            f"{as_datetime(instant[missing[0]]).isoformat()}; the table holds {extent_of(files)}"
+            f"{as_datetime(instant[int(missing[0])]).isoformat()}; the table holds {extent_of(files)}"
         )
     return Series(name=name, instant=instant, value=value)
 
@@ -71,7 +71,7 @@ def _rows(config: SeriesConfig, file: TimedFile, name: str, window: Window) -> I
     import pyarrow.compute as pc
 
     for batch in file.batches([config.name_column, config.value_column], *span):
-        own = pc.equal(batch.columns[config.name_column].cast(pa.string()), name)
+        own = pc.call_function("equal", [batch.columns[config.name_column].cast(pa.string()), pa.scalar(name)])
         kept = np.flatnonzero(np.asarray(pc.fill_null(own, False)))
         yield batch.end_us[kept], _numbers(batch, config.value_column)[kept]
 
