@@ -135,8 +135,9 @@ class ShareRows(_ByContent):
 
     def dense(self) -> FloatArray:
         """The rows as an array, read-only, shape (row, user)."""
-        dense = np.zeros((self.first.size - 1, self.width))
-        np.add.at(dense, (np.repeat(np.arange(dense.shape[0]), np.diff(self.first)), self.column), self.mw)
+        size = self.first.size - 1
+        cell = np.repeat(np.arange(size) * self.width, np.diff(self.first)) + self.column
+        dense = sums(cell, self.mw, size * self.width).reshape(size, self.width)
         dense.setflags(write=False)
         return dense
 
@@ -146,8 +147,62 @@ class ShareRows(_ByContent):
         return sums(row, self.mw, self.first.size - 1)
 
 
-def _rows(given: ShareRows | FloatArray) -> ShareRows:
-    return ShareRows.of(given)
+@frozen(kw_only=True, eq=False)
+class MixedRows(_ByContent):
+    """Rows that are sums of parts of other rows, and of single cells; worked out when somebody asks for them.
+
+    A mean needs no more than this: a part of a row is added to it where it stands. Arrays are kept as they are given.
+
+    Attributes:
+        base: The rows that are mixed, such as those of buses.
+        column: User that each user of ``base`` is here, shape (user of base,); -1 is left out.
+        target, source, factor: ``factor`` times row ``source`` of ``base`` is part of row ``target``; a target of -1
+            or a factor that is not above 0 is left out; shape (part,).
+        cell_row, cell_column, cell_mw: Single cells to add, with -1 and what is not above 0 left out; shape (cell,).
+        size, width: Number of rows and users.
+    """
+
+    base: ShareRows
+    column: IntArray
+    target: IntArray
+    source: IntArray
+    factor: FloatArray
+    cell_row: IntArray
+    cell_column: IntArray
+    cell_mw: FloatArray
+    size: int
+    width: int
+
+    @cached_property
+    def rows(self) -> ShareRows:
+        """The rows themselves, the entries of each user added."""
+        live = np.flatnonzero((self.target >= 0) & (self.factor > 0))
+        first, source = self.base.first, self.source[live]
+        held = first[source + 1] - first[source]
+        begin = np.cumsum(held) - held
+        entry = np.repeat(first[source] - begin, held) + np.arange(int(held.sum()))
+        column = self.column[self.base.column[entry]]
+        cell = (self.cell_row >= 0) & (self.cell_column >= 0) & (self.cell_mw > 0)
+        row = np.concatenate([np.repeat(self.target[live], held), self.cell_row[cell]]).astype(np.int64)
+        column = np.concatenate([column, self.cell_column[cell]])
+        mw = np.concatenate([np.repeat(self.factor[live], held) * self.base.mw[entry], self.cell_mw[cell]])
+        row, column, mw = row[column >= 0], column[column >= 0], mw[column >= 0]
+        place, which = np.unique(row * max(self.width, 1) + column, return_inverse=True)
+        counts = np.bincount(place // max(self.width, 1), minlength=self.size)
+        return ShareRows(
+            first=np.concatenate([[0], np.cumsum(counts)]),
+            column=place % max(self.width, 1),
+            mw=sums(which, mw, place.size),
+            width=self.width,
+        )
+
+
+def _given(rows: ShareRows | MixedRows | FloatArray) -> ShareRows | MixedRows:
+    return rows if isinstance(rows, MixedRows) else ShareRows.of(rows)
+
+
+def _made(rows: ShareRows | MixedRows) -> ShareRows:
+    return rows.rows if isinstance(rows, MixedRows) else rows
 
 
 @frozen(kw_only=True, eq=False)
@@ -159,18 +214,31 @@ class Shares(_ByContent):
     Attributes:
         user: The nodes that supply (up) or take (down), index into ``network.node``, shape (user,).
         user_mw: What each of them supplies or takes, shape (user,).
-        branch: Of each branch.
-        bus: Of what flows through each bus.
-        station: Of what enters each station; its columns are the station users.
+        branch_parts, bus_parts, station_parts: ``branch``, ``bus`` and ``station`` as the tracer gave them.
         station_user: Nodes that stations are shared among; the users themselves, unless a tracer counts otherwise.
     """
 
     user: IntArray = field(converter=ints)
     user_mw: FloatArray = field(converter=floats)
-    branch: ShareRows = field(converter=_rows, alias="branch_mw")
-    bus: ShareRows = field(converter=_rows, alias="bus_mw")
-    station: ShareRows = field(converter=_rows, alias="station_mw")
+    branch_parts: ShareRows | MixedRows = field(converter=_given, alias="branch_mw")
+    bus_parts: ShareRows | MixedRows = field(converter=_given, alias="bus_mw")
+    station_parts: ShareRows | MixedRows = field(converter=_given, alias="station_mw")
     station_user: IntArray = field(default=Factory(lambda self: self.user, takes_self=True), converter=ints)
+
+    @property
+    def branch(self) -> ShareRows:
+        """Of each branch."""
+        return _made(self.branch_parts)
+
+    @property
+    def bus(self) -> ShareRows:
+        """Of what flows through each bus."""
+        return _made(self.bus_parts)
+
+    @property
+    def station(self) -> ShareRows:
+        """Of what enters each station; its columns are the station users."""
+        return _made(self.station_parts)
 
     @cached_property
     def branch_mw(self) -> FloatArray:
@@ -226,6 +294,10 @@ class TraceBalance:
     cycle: tuple[str, ...] = ()
 
 
+def _pairs(given: MixedRows | FloatArray) -> MixedRows | FloatArray:
+    return given if isinstance(given, MixedRows) else floats(given)
+
+
 @frozen(kw_only=True, eq=False)
 class Trace(_ByContent):
     """One traced period.
@@ -235,8 +307,8 @@ class Trace(_ByContent):
         network: What the indices speak of; the period's own, unless the tracer joins branches.
         up: Shares of the nodes that supply, gross of losses unless the mode says otherwise.
         down: Shares of the nodes that take, net of losses unless the mode says otherwise.
-        up_mw: What each supplier sends to each taker, as the upstream trace sees it; shape (supplier, taker).
-        down_mw: The same as the downstream trace sees it.
+        up_pairs, down_pairs: ``up_mw`` and ``down_mw`` as the tracer gave them: arrays, or rows by taker (up) or
+            supplier (down).
         balance: How it adds up.
         findings: What was noticed while tracing.
     """
@@ -245,10 +317,22 @@ class Trace(_ByContent):
     network: FlowNetwork
     up: Shares
     down: Shares
-    up_mw: FloatArray = field(converter=floats)
-    down_mw: FloatArray = field(converter=floats)
+    up_pairs: MixedRows | FloatArray = field(converter=_pairs, alias="up_mw")
+    down_pairs: MixedRows | FloatArray = field(converter=_pairs, alias="down_mw")
     balance: TraceBalance
     findings: tuple[Finding, ...] = ()
+
+    @cached_property
+    def up_mw(self) -> FloatArray:
+        """What each supplier sends to each taker, as the upstream trace sees it; shape (supplier, taker)."""
+        given = self.up_pairs
+        return floats(given.rows.dense().T) if isinstance(given, MixedRows) else given
+
+    @cached_property
+    def down_mw(self) -> FloatArray:
+        """The same as the downstream trace sees it."""
+        given = self.down_pairs
+        return given.rows.dense() if isinstance(given, MixedRows) else given
 
     def loss_of_takers_mw(self) -> FloatArray:
         """Loss charged to each taker: its gross demand less what it takes, shape (taker,)."""

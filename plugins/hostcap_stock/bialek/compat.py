@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import FloatArray, IntArray, sums
+from hostcap._arrays import FloatArray, IntArray, floats, ints, sums
 from hostcap.flows import FlowNetwork, FlowPeriod
-from hostcap.tracing import ShareRows
-from hostcap_stock.bialek.equations import Equations, rows
-from hostcap_stock.bialek.kernel import combined
+from hostcap.tracing import Shares
+from hostcap_stock.bialek.fused import diagonal, labelled, owned
+from hostcap_stock.bialek.ways import Way, done, mixed
 
 HELD = 16
 """Networks whose joins are remembered; a few topologies come again and again within a day."""
@@ -33,6 +33,8 @@ class Join:
         label: Label of each branch, shape (branch,).
         row: Node of each row of the network's own map, -1 where it vanishes, shape (row,).
         owner: Column of each node in the tables of branches, where buses of one node are added, shape (node,).
+        ends: Station at the first end of each label, then at the other, shape (2 label,).
+        every_label, every_bus, ones: 0, 1, 2 and so on of labels and buses, and 1 for each bus.
     """
 
     single: FlowNetwork
@@ -40,6 +42,10 @@ class Join:
     label: IntArray
     row: IntArray
     owner: IntArray
+    ends: IntArray
+    every_label: IntArray
+    every_bus: IntArray
+    ones: FloatArray
 
     def period(self, period: FlowPeriod) -> FlowPeriod:
         """A period on the ``single`` network; negative load *replaces* a row's generation, and the reverse."""
@@ -58,23 +64,6 @@ class Join:
             load_mw=sums(self.row[seen], load[seen], nodes),
         )
 
-    def labelled(self, period: FlowPeriod, way: Equations) -> tuple[FloatArray, IntArray]:
-        """Each label's part of the row of a bus, and the bus: the sum of its MW, with sign, over what flows there."""
-        size = self.network.branch.size
-        back = period.flow_mw < 0
-        left = np.sign(period.flow_mw) * np.maximum(np.abs(period.flow_mw) - period.loss_mw, 0.0)
-        at_from = sums(self.label, np.where(back, left, period.flow_mw), size)
-        at_to = sums(self.label, np.where(back, period.flow_mw, left), size)
-        with_tail = (at_to >= 0) == way.upstream
-        bus = np.where(with_tail, self.network.from_bus, self.network.to_bus)
-        return np.abs(np.where(with_tail, at_from, at_to)) * way.local[bus], bus
-
-    def owned(self, user: IntArray) -> tuple[IntArray, IntArray]:
-        """Users of the tables of branches, and the column of each of ``user`` among them."""
-        owner = self.owner[user]
-        found, place = _listed(owner, self.owner.size)
-        return found, place[owner]
-
 
 class Joins:
     """The joins of networks, each made once as long as it is remembered."""
@@ -90,20 +79,6 @@ class Joins:
             held = (network, _joined(network))
             self._held = dict([*kept, (id(network), held)])  # a new one, as several threads read it
         return held[1]
-
-
-def added(columns: IntArray, count: int, values: FloatArray) -> FloatArray:
-    """Columns of one node added; ``values`` themselves where every node has one."""
-    if count == values.shape[1]:
-        return values
-    total = np.zeros((values.shape[0], count))
-    np.add.at(total.T, columns, values.T)
-    return total
-
-
-def renamed(shares: ShareRows, columns: IntArray, count: int) -> ShareRows:
-    """Rows under other columns; those of one node add up."""
-    return rows(shares.first, columns[shares.column], shares.mw, count)
 
 
 def _replaced(network: FlowNetwork, period: FlowPeriod) -> tuple[FloatArray, FloatArray]:
@@ -145,17 +120,22 @@ def _joined(network: FlowNetwork) -> Join:
         "stations": nodes,
         "bus_station": at_bus,
     }
+    joined_network = FlowNetwork(
+        branch=[", ".join(sorted(members[place])) for place in range(first.size)],
+        from_bus=network.from_bus[first],
+        to_bus=network.to_bus[first],
+        **rest,
+    )
     return Join(
         single=FlowNetwork(branch=network.branch, from_bus=network.from_bus, to_bus=network.to_bus, **rest),
-        network=FlowNetwork(
-            branch=[", ".join(sorted(members[place])) for place in range(first.size)],
-            from_bus=network.from_bus[first],
-            to_bus=network.to_bus[first],
-            **rest,
-        ),
-        label=label.astype(np.int32),
-        row=at_bus[network.row_bus],
-        owner=np.array([place_of[name] for name in names], dtype=np.int32),
+        network=joined_network,
+        label=ints(label),
+        row=ints(at_bus[network.row_bus]),
+        owner=ints([place_of[name] for name in names]),
+        ends=ints(np.concatenate([at_bus[joined_network.from_bus], at_bus[joined_network.to_bus]])),
+        every_label=ints(np.arange(first.size)),
+        every_bus=ints(np.arange(network.bus.size)),
+        ones=floats(np.ones(network.bus.size)),
     )
 
 
@@ -169,57 +149,53 @@ def _numbered(listed: list[str]) -> list[str]:
     return numbered
 
 
-def half_and_half(
-    network: FlowNetwork,
-    way: Equations,
-    user: IntArray,
-    own_mw: FloatArray,
-    taken_or_supplied_mw: FloatArray,
-    bus: ShareRows,
-    factor: FloatArray,
-    source: IntArray,
-) -> tuple[IntArray, ShareRows]:
-    """The original's use of a bus: half of all adjacent branches' shares, half of its own MW on the diagonal.
+def by_owner(column: IntArray, of_row: IntArray) -> IntArray:
+    """Owner of each row, -1 for none."""
+    found = np.where(of_row >= 0, column[of_row], -1).astype(np.int32) if column.size else of_row
+    done(found)
+    return found
+
+
+def shares(
+    join: Join, flow_mw: FloatArray, loss_mw: FloatArray, way: Way, own_mw: FloatArray, other_mw: FloatArray
+) -> tuple[Shares, IntArray]:
+    """Shares under the original's labels, and the column of each user in all tables but that of its bus use.
+
+    There, buses of one node are added. Use of a bus is half of all adjacent branches' shares, and half of its own MW on
+    the diagonal.
 
     Args:
-        network: The joined network, whose rows are its nodes.
+        join: How the period is joined.
+        flow_mw: Of its branches.
+        loss_mw: Of its branches.
         way: The direction.
-        user: Users of the direction.
         own_mw: MW of each node in this direction: what the users put in.
-        taken_or_supplied_mw: MW of each node in the other direction; their part of the bus is what counts.
-        bus: Rows of buses.
-        factor: Each label's part of the row of a bus.
-        source: That bus.
-
-    Returns:
-        Columns: the nodes that are users or stand on the diagonal; and their shares of each node's bus.
+        other_mw: MW of each node in the other direction, as this one has traced it.
     """
-    at = network.row_bus
-    diagonal = 0.5 * (own_mw + taken_or_supplied_mw * way.local[at] * bus.sums()[at])
-    on_diagonal = np.flatnonzero(diagonal > 0).astype(np.int32)
-    column, place = _listed(np.concatenate([user, on_diagonal]), network.node.size)
-    ends = np.concatenate([network.bus_station[network.from_bus], network.bus_station[network.to_bus]])
-    use = combined(
-        network.node.size,
-        column.size,
-        ends,
-        np.concatenate([source, source]),
-        np.concatenate([0.5 * factor, 0.5 * factor]),
-        bus.first,
-        place[user][bus.column],
-        bus.mw,
-        on_diagonal,
-        place[on_diagonal],
-        diagonal[on_diagonal],
+    network, bus = join.network, way.bus
+    user, column, user_mw = done(*owned(join.owner, way.user, way.user_mw))
+    source, factor, twice, half = done(
+        *labelled(way.upstream, join.label, network.from_bus, network.to_bus, flow_mw, loss_mw, way.local)
     )
-    return column, rows(*use, column.size)
-
-
-def _listed(index: IntArray, size: int) -> tuple[IntArray, IntArray]:
-    """Each index once, rising, and the place of every index among them."""
-    there = np.zeros(size, dtype=bool)
-    there[index] = True
-    listed = np.flatnonzero(there).astype(np.int32)
-    place = np.full(size, -1, dtype=np.int32)
-    place[listed] = np.arange(listed.size, dtype=np.int32)
-    return listed, place
+    station_user, place, row, cell, cell_mw = done(*diagonal(way.user, own_mw, other_mw))
+    users, buses = user.size, network.bus.size
+    return (
+        Shares(
+            user=user,
+            user_mw=user_mw,
+            branch_mw=mixed(bus, join.every_label, source, factor, network.branch.size, users, column=column),
+            bus_mw=mixed(bus, join.every_bus, join.every_bus, join.ones, buses, users, column=column),
+            station_mw=mixed(
+                bus,
+                join.ends,
+                twice,
+                half,
+                network.node.size,
+                station_user.size,
+                column=place,
+                cells=(row, cell, cell_mw),
+            ),
+            station_user=station_user,
+        ),
+        column,
+    )

@@ -21,12 +21,12 @@ Long = NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _compiled(function: F) -> F:
+def compiled(function: F) -> F:
     """Compile on first call, keep the code in numba's cache, let other threads run meanwhile."""
     return cast(F, njit(cache=True, nogil=True)(function))
 
 
-@_compiled
+@compiled
 def leaving(tail: IntArray, mw: FloatArray, size: int) -> tuple[Long, Long]:
     """Branches with MW by the bus they leave: ``listed[first[bus]:first[bus + 1]]``."""
     first = np.zeros(size + 1, dtype=np.int64)
@@ -44,7 +44,7 @@ def leaving(tail: IntArray, mw: FloatArray, size: int) -> tuple[Long, Long]:
     return first, listed
 
 
-@_compiled
+@compiled
 def ordering(tail: IntArray, head: IntArray, mw: FloatArray, size: int) -> tuple[Long, int]:
     """Buses in topological order (Kahn), and how many could be ordered: fewer than all where a cycle is directed."""
     first, listed = leaving(tail, mw, size)
@@ -70,7 +70,7 @@ def ordering(tail: IntArray, head: IntArray, mw: FloatArray, size: int) -> tuple
     return order, count
 
 
-@_compiled
+@compiled
 def sweep(
     order: Long,
     backwards: bool,
@@ -150,7 +150,7 @@ def sweep(
     return first, by_bus, of_bus
 
 
-@_compiled
+@compiled
 def scaled(
     source: IntArray, factor: FloatArray, first: IntArray, column: IntArray, mw: FloatArray
 ) -> tuple[IntArray, IntArray, FloatArray]:
@@ -169,92 +169,7 @@ def scaled(
     return begin, user, share
 
 
-@_compiled
-def combined(
-    size: int,
-    users: int,
-    target: IntArray,
-    source: IntArray,
-    factor: FloatArray,
-    first: IntArray,
-    column: IntArray,
-    mw: FloatArray,
-    own_target: IntArray,
-    own_user: IntArray,
-    own_mw: FloatArray,
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Rows ``target``, sums of ``factor * rows[source]`` and of single cells; a target or user of -1 is left out."""
-    live, own = factor.copy(), own_mw.copy()
-    for n in range(target.size):
-        if target[n] < 0:
-            live[n] = 0.0
-    for n in range(own_target.size):
-        if own_target[n] < 0 or own_user[n] < 0:
-            own[n] = 0.0
-    first_part, part = leaving(target, live, size)
-    first_own, cell = leaving(own_target, own, size)
-    most = cell.size
-    for p in range(part.size):
-        most += first[source[part[p]] + 1] - first[source[part[p]]]
-    begin, user, share = np.empty(size + 1, dtype=np.int32), np.empty(most, dtype=np.int32), np.empty(most)
-    scratch, touched = np.zeros(users), np.empty(users, dtype=np.int32)
-    marked = np.zeros(users, dtype=np.bool_)
-    at = 0
-    for row in range(size):
-        begin[row] = at
-        count = 0
-        for p in range(first_own[row], first_own[row + 1]):
-            k = own_user[cell[p]]
-            if not marked[k]:
-                marked[k] = True
-                touched[count] = k
-                count += 1
-            scratch[k] += own[cell[p]]
-        for p in range(first_part[row], first_part[row + 1]):
-            n = part[p]
-            for q in range(first[source[n]], first[source[n] + 1]):
-                k = column[q]
-                if not marked[k]:
-                    marked[k] = True
-                    touched[count] = k
-                    count += 1
-                scratch[k] += live[n] * mw[q]
-        for n in range(count):
-            k = touched[n]
-            user[at], share[at] = k, scratch[k]
-            scratch[k], marked[k] = 0.0, False
-            at += 1
-    begin[size] = at
-    return begin, user[:at].copy(), share[:at].copy()
-
-
-@_compiled
-def spread(
-    of_row: IntArray,
-    row_bus: IntArray,
-    row_mw: FloatArray,
-    local: FloatArray,
-    first: IntArray,
-    column: IntArray,
-    mw: FloatArray,
-    transposed: bool,
-    out: FloatArray,
-) -> None:
-    """What each row of the other direction has of the users of this one, added up by ``of_row``; -1 is left out."""
-    out[:] = 0.0
-    for n in range(of_row.size):
-        other, bus = of_row[n], row_bus[n]
-        part = row_mw[n] * local[bus]
-        if other < 0 or part == 0.0:
-            continue
-        for q in range(first[bus], first[bus + 1]):
-            if transposed:
-                out[column[q], other] += part * mw[q]
-            else:
-                out[other, column[q]] += part * mw[q]
-
-
-@_compiled
+@compiled
 def parts(tail: IntArray, head: IntArray, mw: FloatArray, through: FloatArray) -> int:
     """Number of separate parts of a network, counted over buses with flow."""
     size = through.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from numba import njit  # noqa: TID253 - imported with the study's first period
 
 from hostcap._arrays import FloatArray, IntArray
@@ -30,6 +31,49 @@ def add_rows(
     for n in range(row.size):
         for q in range(first[n], first[n + 1]):
             total[row[n], place[column[q]]] += weight * mw[q]
+
+
+@_compiled
+def add_mixed(
+    total: FloatArray,
+    transposed: bool,
+    row: IntArray,
+    place: IntArray,
+    weight: float,
+    column: IntArray,
+    target: IntArray,
+    source: IntArray,
+    factor: FloatArray,
+    cell_row: IntArray,
+    cell_column: IntArray,
+    cell_mw: FloatArray,
+    first: IntArray,
+    base_column: IntArray,
+    mw: FloatArray,
+) -> None:
+    """``add_rows`` of mixed rows, which are never made; ``transposed``: rows and columns of ``total`` change places."""
+    width = column.size
+    to = np.full(width, -1, dtype=np.int64)
+    for k in range(width):
+        if column[k] >= 0:
+            to[k] = place[column[k]]
+    for n in range(target.size):
+        if target[n] < 0 or not factor[n] > 0.0:
+            continue
+        at, part = row[target[n]], weight * factor[n]
+        for q in range(first[source[n]], first[source[n] + 1]):
+            k = to[base_column[q]]
+            if k >= 0:
+                if transposed:
+                    total[k, at] += part * mw[q]
+                else:
+                    total[at, k] += part * mw[q]
+    for n in range(cell_row.size):
+        if cell_row[n] >= 0 and cell_column[n] >= 0 and cell_mw[n] > 0.0:
+            if transposed:
+                total[place[cell_column[n]], row[cell_row[n]]] += weight * cell_mw[n]
+            else:
+                total[row[cell_row[n]], place[cell_column[n]]] += weight * cell_mw[n]
 
 
 @_compiled

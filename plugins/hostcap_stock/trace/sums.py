@@ -14,8 +14,8 @@ from attrs import define, field, fields, frozen
 
 from hostcap._arrays import FloatArray, IntArray, ints
 from hostcap.flows import FailedPeriod, FlowNetwork
-from hostcap.tracing import Trace, TraceBalance
-from hostcap_stock.trace.kernel import add_block, add_rows
+from hostcap.tracing import MixedRows, ShareRows, Trace, TraceBalance
+from hostcap_stock.trace.kernel import add_block, add_mixed, add_rows
 
 MEANS = tuple(a.name for a in fields(TraceBalance) if a.name.endswith("_mw") and a.name != "mismatch_mw")
 """What of a balance is a mean; the rest are extremes."""
@@ -139,14 +139,20 @@ class Sums:
         self._fit()
         minutes, blocks = trace.period.minutes, self.blocks
         for block, row, column, rows in (
-            ("branch_up", places.branch, up, trace.up.branch),
-            ("branch_down", places.branch, down, trace.down.branch),
-            ("station_up", places.station, station_up, trace.up.station),
-            ("station_down", places.station, station_down, trace.down.station),
+            ("branch_up", places.branch, up, trace.up.branch_parts),
+            ("branch_down", places.branch, down, trace.down.branch_parts),
+            ("station_up", places.station, station_up, trace.up.station_parts),
+            ("station_down", places.station, station_down, trace.down.station_parts),
         ):
-            add_rows(blocks[block], row, column, rows.first, rows.column, rows.mw, minutes)
-        add_block(blocks["pair_up"], up, down, trace.up_mw, minutes)
-        add_block(blocks["pair_down"], up, down, trace.down_mw, minutes)
+            _add(blocks[block], row, column, rows, minutes)
+        if isinstance(trace.up_pairs, MixedRows):
+            _add(blocks["pair_up"], down, up, trace.up_pairs, minutes, transposed=True)
+        else:
+            add_block(blocks["pair_up"], up, down, trace.up_pairs, minutes)
+        if isinstance(trace.down_pairs, MixedRows):
+            _add(blocks["pair_down"], up, down, trace.down_pairs, minutes)
+        else:
+            add_block(blocks["pair_down"], up, down, trace.down_pairs, minutes)
         blocks["own"][0, up] += minutes * trace.up.user_mw
         blocks["own"][1, down] += minutes * trace.down.user_mw
         balance = trace.balance
@@ -216,6 +222,39 @@ class Sums:
             self.blocks[block] = np.zeros((rows + ROOM, columns + ROOM))
             if held is not None:
                 self.blocks[block][: held.shape[0], : held.shape[1]] = held
+
+
+def _add(
+    total: FloatArray,
+    row: IntArray,
+    column: IntArray,
+    rows: ShareRows | MixedRows,
+    weight: float,
+    *,
+    transposed: bool = False,
+) -> None:
+    """Add rows, whose rows and columns are at these places of ``total``."""
+    if isinstance(rows, ShareRows):
+        add_rows(total, row, column, rows.first, rows.column, rows.mw, weight)
+        return
+    base = rows.base
+    add_mixed(
+        total,
+        transposed,
+        row,
+        column,
+        weight,
+        rows.column,
+        rows.target,
+        rows.source,
+        rows.factor,
+        rows.cell_row,
+        rows.cell_column,
+        rows.cell_mw,
+        base.first,
+        base.column,
+        base.mw,
+    )
 
 
 def state_of(sums: Sums) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from hostcap_stock.bialek.config import BialekConfig
 from hostcap_stock.bialek.equations import equations
 from hostcap_stock.bialek.kernel import ordering
 from hostcap_stock.bialek.tracer import BialekTracer
+from hostcap_stock.trace.sums import BLOCKS, Index, Sums
 
 MW = 1e-10
 MODES = ("balanced", "standard", "actual")
@@ -271,3 +272,43 @@ def test_a_period_is_not_written_to() -> None:
     same = attrs.evolve(period)
     traced(period)
     assert period == same
+
+
+@few
+@given(seed=SEEDS, mode=st.sampled_from((*MODES, "compat")))
+def test_a_period_at_once_is_a_period_step_by_step(seed: int, mode: Any) -> None:
+    """Two programs of the same equations: compiled as one, and numpy's with the core's ``directed``."""
+    period = period_of(*random_case(seed, cyclic=False), stations={f"g{bus}": f"s{bus // 3}" for bus in range(12)})
+    tracer = BialekTracer(BialekConfig(mode=mode))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hostcap_stock.bialek.tracer.at_once", lambda *_: None)
+        steps = tracer.trace(period)
+    once = tracer.trace(period)
+    for a, b in ((once.up, steps.up), (once.down, steps.down)):
+        assert a.user.tolist() == b.user.tolist() and a.station_user.tolist() == b.station_user.tolist()
+        for part in ("user_mw", "branch_mw", "bus_mw", "station_mw"):
+            assert getattr(a, part) == pytest.approx(getattr(b, part), abs=1e-10)
+    assert once.up_mw == pytest.approx(steps.up_mw, abs=1e-10)
+    assert once.down_mw == pytest.approx(steps.down_mw, abs=1e-10)
+    assert attrs.astuple(once.balance)[:10] == pytest.approx(attrs.astuple(steps.balance)[:10], abs=1e-9)
+    assert [f.code for f in once.findings] == [f.code for f in steps.findings]
+
+
+@few
+@given(seed=SEEDS, cyclic=st.booleans(), mode=st.sampled_from((*MODES, "compat")))
+def test_sums_of_mixed_rows_are_those_of_the_rows_that_they_stand_for(seed: int, cyclic: bool, mode: Any) -> None:
+    trace = BialekTracer(BialekConfig(mode=mode)).trace(period_of(*random_case(seed, cyclic=cyclic)))
+    plain = attrs.evolve(
+        trace,
+        up=attrs.evolve(trace.up, branch_mw=trace.up.branch_mw, bus_mw=trace.up.bus_mw, station_mw=trace.up.station_mw),
+        down=attrs.evolve(
+            trace.down, branch_mw=trace.down.branch_mw, bus_mw=trace.down.bus_mw, station_mw=trace.down.station_mw
+        ),
+        up_mw=trace.up_mw,
+        down_mw=trace.down_mw,
+    )
+    mixed, dense = Sums(Index()), Sums(Index())
+    mixed.add(trace)
+    dense.add(plain)
+    for block in BLOCKS:
+        assert mixed.mean(block) == pytest.approx(dense.mean(block), abs=1e-10)
