@@ -163,6 +163,8 @@ def test_groups_are_chosen_by_name_and_a_name_of_none_is_refused(demo_folder: Pa
         ({"debug_snapshots": "yes"}, r"debug_snapshots: expected true or false"),
         ({"debug_snapshot_stops": 0}, r"debug_snapshot_stops: must be 1 to 10000"),
         ({"debug_snapshot_groups": []}, r"debug_snapshot_groups"),
+        ({"debug_snapshot_groups": ["t1*"]}, r"debug_snapshot_groups says which .*; add debug_snapshots = true"),
+        ({"debug_snapshot_stops": 3, "debug_snapshots": False}, r"debug_snapshot_stops says which .*; add debug_sn"),
         ({"debug_snapshot": True}, r"unknown key; did you mean 'debug_snapshots'"),
         ({"max_steps": 10_001}, r"max_steps: must be 1 to 10000"),
         ({"max_steps": 0}, r"max_steps: must be 1 to 10000"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from hostcap.config import about, between, not_empty, positive, unique
 
@@ -53,6 +53,14 @@ class LvHeadroomConfig:
     binding_usage: bool = field(
         default=True, metadata=about("Say who is behind each limit that binds, in the table binding_usage")
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.debug_snapshots:
+            return
+        chosen = fields(LvHeadroomConfig)
+        for key in (chosen.debug_snapshot_groups, chosen.debug_snapshot_stops):
+            if getattr(self, key.name) != key.default:
+                raise ValueError(f"{key.name} says which snapshots are kept; add debug_snapshots = true, or remove it")
 
 
 LocationKind = Literal["dtx-hv-terminal", "switch-upstream-terminal", "line-tee"]
