@@ -6,6 +6,7 @@ one holds all year: where clocks change, an hour of local time is there twice in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -92,6 +93,7 @@ class TimedFile:
         self._times = times
         self._dataset = _opened(path, (times.column, *texts))
         self.names: tuple[str, ...] = tuple(self._dataset.schema.names)
+        self._count = Counter(self.names)
         self.need([times.column])
         self._kind = _time_kind(path, self._dataset.schema.field(times.column), times)
         self._check_spacing()
@@ -99,10 +101,10 @@ class TimedFile:
     def need(self, columns: Sequence[str]) -> None:
         """Refuse the file if it lacks one of some columns."""
         for column in columns:
-            if column not in self.names:
+            if column not in self._count:
                 hint = did_you_mean(column, self.names) or f"; it has {', '.join(self.names[:12])}"
                 raise ProfileError(f"{self.path}: no column {column!r}{hint}")
-            if self.names.count(column) > 1:
+            if self._count[column] > 1:
                 raise ProfileError(f"{self.path}: has two columns {column!r}; rename one")
 
     def batches(self, columns: Sequence[str], start_us: int, end_us: int) -> Iterator[Batch]:
