@@ -27,6 +27,20 @@ NAMES = {
 """What the example of each kind is called."""
 
 
+SEE_ALL = ("What a network, a state and a limit hold is in [arrays](../arrays.md).",)
+SEE = {
+    "constraints": (
+        "A network's arrays are in [arrays](../arrays.md#the-feeder). `limits` returns a list, empty where there is",
+        "nothing to watch, of two kinds of things:",
+        "",
+        "- [`LinearLimits`](../arrays.md#linearlimits), rows `abs(a . V + b . I)`, as",
+        "  [`node_rows` and `conductor_rows`](../arrays.md#rows-in-one-call) make them;",
+        "- a [`Measure`](../arrays.md#measure), for what is no such row: an object of yours that says the value of",
+        "  each row in each state. [Write a measure](../../how-to/write-a-measure.md) makes one.",
+    )
+}
+
+
 def hook_pages(records: Mapping[type[PluginRecord[Any]], list[PluginRecord[Any]]], note: str) -> dict[str, str]:
     """Text of each page by file name."""
     return {f"{kind.kind}.md": "\n".join(_page(kind, own, note)) + "\n" for kind, own in records.items()}
@@ -45,9 +59,11 @@ def _page(kind: type[PluginRecord[Any]], own: list[PluginRecord[Any]], note: str
     yield from ("", "## The record", "")
     yield from _attributes(kind)
     if made is not None:
-        yield from ("", f"## The object: {made.__name__}", "", *_paragraphs(made), "")
+        yield from ("", f"## The object: {made.__name__}", "", *as_markdown(made), "")
         for method in _methods(made):
             yield from _method(method)
+        yield from SEE.get(kind.kind, SEE_ALL)
+        yield ""
     yield from ("## A complete example", "")
     yield f"`hostcap plugins new {name} --kind {one}` writes this distribution, which installs and passes the kit."
     yield ""
@@ -85,7 +101,7 @@ def _made(kind: type[PluginRecord[Any]]) -> type | None:
     return made
 
 
-def _paragraphs(thing: object) -> Iterator[str]:
+def as_markdown(thing: object) -> Iterator[str]:
     """A docstring as Markdown: its sections of Google style as lists."""
     yield from _markdown(inspect.getdoc(thing) or "")
 
@@ -107,7 +123,7 @@ def _markdown(text: str) -> Iterator[str]:
 
 
 def _attributes(kind: type[PluginRecord[Any]]) -> Iterator[str]:
-    yield from _paragraphs(kinds.PluginRecord)
+    yield from as_markdown(kinds.PluginRecord)
     own = inspect.getdoc(kind) or ""
     if own:
         yield from ("", *_markdown(own))
@@ -121,4 +137,4 @@ def _methods(made: type) -> Iterator[Any]:
 
 def _method(method: Any) -> Iterator[str]:
     signature = str(inspect.signature(method)).replace("'", "")
-    yield from (f"`{method.__name__}{signature}`", "", *_paragraphs(method), "")
+    yield from (f"`{method.__name__}{signature}`", "", *as_markdown(method), "")

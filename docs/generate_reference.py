@@ -1,8 +1,8 @@
 """Write the reference pages that come from the code: ``python docs/generate_reference.py [--check]``.
 
 ``tables.md`` comes from the schemas of the tables, ``plugins.md`` from the config classes of hostcap's own plugins,
-the pages of the hooks from their specifications, protocols and templates, ``published-fields.md`` from
-``published_fields.py``.
+the pages of the hooks from their specifications, protocols and templates, ``arrays.md`` from the docstrings of what
+parts are handed, ``published-fields.md`` from ``published_fields.py``.
 With ``--check`` nothing is written, and the exit code is 1 where a page is stale.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from generate_arrays import arrays_page
 from generate_hooks import FOLDER, hook_pages
 from published_fields import FIELDS, VALUES, missing, sections
 
@@ -256,6 +257,7 @@ def pages() -> dict[Path, str]:
     registry = Registry.from_entry_points()
     hooks = {REFERENCE / FOLDER / name: text for name, text in hook_pages(own_records(registry), NOTE).items()}
     return {
+        REFERENCE / "arrays.md": arrays_page(NOTE),
         REFERENCE / "tables.md": tables_page(),
         REFERENCE / "plugins.md": plugins_page(registry),
         REFERENCE / "published-fields.md": published_page(registry),

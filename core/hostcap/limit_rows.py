@@ -125,4 +125,5 @@ def _letters(network: Network, node: int, reference: int) -> str:
     own = PHASE_LETTERS.get(int(network.nodes.number[node]), "")
     if reference < 0 or network.nodes.neutral[reference]:
         return own
-    return own + PHASE_LETTERS.get(int(network.nodes.number[reference]), "")
+    other = PHASE_LETTERS.get(int(network.nodes.number[reference]), "")
+    return own if other == own else own + other  # one phase at two buses is one letter

@@ -6,12 +6,12 @@ row. Broken means beyond the limit by more than ``BROKEN`` of its scale; the sca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from hostcap._arrays import (
     BoolArray,
@@ -24,12 +24,15 @@ from hostcap._arrays import (
     ints,
     names,
 )
-from hostcap.errors import ConfigError, HostcapError
+from hostcap.errors import ConfigError, HostcapError, PluginError
 from hostcap.network import _ByContent
 from hostcap.solution import Solution
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+    from hostcap.network import Network
+    from hostcap.plugins.kinds import Constraint
 
 BROKEN = 1e-6
 """Relative excess above which a limit is broken."""
@@ -94,11 +97,11 @@ class LinearLimits(_ByContent):
 
 @runtime_checkable
 class Measure(Protocol):
-    """A limit that is no linear form: ratios, changes from the start.
+    """A limit that is no linear form: ratios, changes from the start. Values may be negative.
 
     Attributes:
         labels, lower, upper, metric_low, metric_high, scale, description: As in ``LinearLimits``.
-        needs: What ``evaluate`` reads: ``nodes``, ``branches``, ``start``.
+        needs: What ``evaluate`` reads: ``nodes`` (voltages), ``branches`` (currents), ``start``.
     """
 
     @property
@@ -142,11 +145,64 @@ class Measure(Protocol):
         ...
 
     def evaluate(self, solution: Solution, start: Solution | None) -> FloatArray:
-        """Values of every row, float64, shape (state, row), in the rows' units."""
+        """Values of every row, float64, shape (state, row), in the rows' units; a nan is not broken."""
         ...
 
 
 Limits = LinearLimits | Measure
+
+
+def stated(constraints: Iterable[Constraint], network: Network) -> list[Limits]:
+    """What constraints state on a feeder, in their order.
+
+    Raises:
+        PluginError: What one of them returns are no limits.
+    """
+    found: list[Limits] = []
+    for constraint in constraints:
+        of = f"{type(constraint).__name__}.limits"
+        given = constraint.limits(network)
+        if not isinstance(given, Sequence):
+            raise PluginError(f"{of} returned {_a(given)}; a list is expected, empty where nothing is watched")
+        for limit in given:
+            if not isinstance(limit, LinearLimits | Measure):
+                lacks = [name for name in _MEASURE if not hasattr(limit, name)]
+                raise PluginError(
+                    f"{of} returned a list with {_a(limit)}; LinearLimits (as node_rows and conductor_rows make them) "
+                    f"or a Measure is expected, and it lacks {', '.join(lacks)}"
+                )
+        found += given
+    return found
+
+
+_MEASURE = ("labels", "lower", "upper", "metric_low", "metric_high", "scale", "description", "needs", "evaluate")
+_NEEDS = frozenset({"nodes", "branches", "start"})
+
+
+def _a(thing: object) -> str:
+    return "nothing (None)" if thing is None else f"an object of type {type(thing).__name__}"
+
+
+def _check(limit: Limits) -> None:
+    """Refuse a limit whose arrays do not fit together: rows would be passed over, or mixed up."""
+    of, size = type(limit).__name__, np.size(limit.lower)
+    arrays = {f"labels.{column.name}": getattr(limit.labels, column.name) for column in fields(RowLabels)}
+    arrays |= {"lower": limit.lower, "upper": limit.upper}
+    if limit.scale is not None:
+        arrays["scale"] = limit.scale
+    for name, values in arrays.items():
+        if np.shape(values) != (size,) or not isinstance(values, np.ndarray):
+            raise PluginError(
+                f"{of}.{name} ({limit.description}): an array of shape ({size},) is expected, one entry for each "
+                f"row of lower, got {_shape(values)}"
+            )
+    if not isinstance(limit, LinearLimits) and not _NEEDS.issuperset(limit.needs):
+        wrong = ", ".join(sorted(map(str, set(limit.needs) - _NEEDS)))
+        raise PluginError(f"{of}.needs ({limit.description}): expected some of nodes, branches, start, got {wrong}")
+
+
+def _shape(values: object) -> str:
+    return f"shape {values.shape}" if isinstance(values, np.ndarray) else _a(values)
 
 
 @frozen(kw_only=True, eq=False)
@@ -228,10 +284,13 @@ class LimitSet:
 
     Raises:
         ConfigError: There is no row at all, or a row without any limit.
+        PluginError: The arrays of a limit do not fit together.
     """
 
     def __init__(self, limits: Sequence[Limits], *, group_count: int) -> None:
         self.limits: tuple[Limits, ...] = tuple(limits)
+        for limit in self.limits:
+            _check(limit)
         self.group_count = group_count
         self.labels = RowLabels(
             equipment=_joined(limits, "equipment"),
@@ -355,7 +414,7 @@ class LimitSet:
                 result[:, row : row + size] = linear[:, taken : taken + size]
                 taken += size
             else:
-                result[:, row : row + size] = limit.evaluate(solution, start)
+                result[:, row : row + size] = _evaluated(limit, solution, start, (states, size))
             row += size
         return result
 
@@ -411,3 +470,16 @@ class LimitSet:
             excess=excess[order],
             families=self.families,
         )
+
+
+def _evaluated(limit: Measure, solution: Solution, start: Solution | None, shape: tuple[int, int]) -> FloatArray:
+    """Values of a measure, of the shape and kind that its rows need."""
+    given = limit.evaluate(solution, start)
+    values = np.asarray(given)
+    if values.shape != shape or values.dtype.kind not in "fiu":
+        found = f"{values.dtype} of shape {values.shape}" if isinstance(given, np.ndarray) else _a(given)
+        raise PluginError(
+            f"{type(limit).__name__}.evaluate ({limit.description}): real numbers of shape {shape}, (state, row), are "
+            f"expected, got {found}"
+        )
+    return values

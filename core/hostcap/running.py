@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, cast
 
 from attrs import frozen
@@ -323,12 +324,26 @@ def _of_a_plugin(work_package: WorkPackage, raised: Exception) -> HostcapError:
     """What to say of an error that no part of hostcap raises on purpose."""
     _LOG.debug("unexpected error", exc_info=raised)
     record = work_package.study_record
+    offered = work_package.registry.offered_by_package()
+    frames = [(frame.f_globals.get("__name__", ""), line, frame) for frame, line in walk_tb(raised.__traceback__)]
+    known = [found for found in frames if _package(found[0]) in offered]
+    place, own = "", ""
+    if known:
+        module, line, frame = known[-1]
+        place = f"{module}, line {line}, in {frame.f_code.co_name}"
+        own = offered[_package(module)]
+    who = work_package.registry.distribution(record)
+    blamed = f"study {record.name!r} of {who} or one of its parts" if own in ("", who) else own
     error = PluginError(
-        f"{type(raised).__name__} in study {record.name!r} of {work_package.registry.distribution(record)} or one of "
-        f"its parts: {raised}; please report it, with the study file"
+        f"{type(raised).__name__} in {blamed}{f' ({place})' if place else ''}: {raised}; please report it "
+        "to its authors, with the study file"
     )
     error.__cause__ = raised
     return error
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _versions() -> dict[str, str]:

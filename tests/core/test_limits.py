@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostcap.errors import ConfigError
-from hostcap.limits import THERMAL, VOLTAGE_HIGH, VOLTAGE_LOW, LimitSet, LinearLimits, RowLabels
+from hostcap.errors import ConfigError, PluginError
+from hostcap.limits import THERMAL, VOLTAGE_HIGH, VOLTAGE_LOW, LimitSet, LinearLimits, RowLabels, stated
 from hostcap.solution import Solution
 
 NONE = math.nan
@@ -561,3 +561,64 @@ def test_a_batch_split_in_two_says_the_same_as_the_whole(case: Case, at: int) ->
     assert np.array_equal(np.concatenate(rows), whole.row)
     assert states == found.state.tolist()
     assert violated == list(zip(found.row.tolist(), found.value.tolist(), found.excess.tolist(), strict=True))
+
+
+class Lift:
+    """A measure that is right, but for what a test changes."""
+
+    metric_low, metric_high = "", "lift"
+    scale: Any = None
+    description = "lift at most 5 V"
+    needs = frozenset({"nodes", "start"})
+
+    def __init__(self, **changed: Any) -> None:
+        self.labels, self.lower, self.upper = labels([1, 1]), np.full(2, NONE), np.full(2, 5.0)
+        self.value: Any = np.array([[6.0, -7.0]])
+        for name, given_value in changed.items():
+            setattr(self, name, given_value)
+
+    def evaluate(self, solution: Solution, start: Solution | None) -> Any:
+        return self.value
+
+
+ONE_STATE = Solution(node_v=[[1.0, 2.0]], conductor_a=np.empty((1, 0)), converged=[True], iterations=[1])
+
+
+def test_values_of_a_measure_may_be_negative() -> None:
+    assert LimitSet([Lift()], group_count=1).extremes(ONE_STATE, ONE_STATE).broken.tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize(
+    "value", [None, np.zeros(1), np.zeros((1, 1)), np.zeros((2, 1)), np.array([[6j, 7j]]), np.array([["a", "b"]])]
+)
+def test_a_measure_that_gives_no_real_number_for_each_row_is_refused(value: Any) -> None:
+    limits = LimitSet([Lift(value=value)], group_count=1)
+    with pytest.raises(
+        PluginError, match=r"Lift\.evaluate \(lift at most 5 V\): .*shape \(1, 2\), \(state, row\), are"
+    ):
+        limits.extremes(ONE_STATE, ONE_STATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("upper", np.full(1, 5.0)),
+        ("upper", 5.0),
+        ("labels", labels([1])),
+        ("scale", np.ones(3)),
+        ("needs", frozenset({"node"})),
+    ],
+)
+def test_arrays_of_a_limit_that_do_not_fit_together_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(PluginError, match=rf"Lift\.{name}"):
+        LimitSet([Lift(**{name: value})], group_count=1)
+
+
+@pytest.mark.parametrize("given_limits", [None, Lift(), [np.zeros(2)], {"lift": Lift()}])
+def test_a_constraint_that_states_no_limits_is_named(given_limits: Any) -> None:
+    class Own:
+        def limits(self, network: Any) -> Any:
+            return given_limits
+
+    with pytest.raises(PluginError, match=r"Own\.limits returned "):
+        stated([Own()], cast("Any", None))

@@ -216,6 +216,14 @@ class Registry:
         """Name and version of the distribution that offers a record."""
         return next(s.distribution for s in self._sources if any(record is r for r in s.records))
 
+    def offered_by_package(self) -> dict[str, str]:
+        """Name and version of the distribution by the top-level package that its plugins come from."""
+        return {
+            str(record.config.__module__).partition(".")[0]: source.distribution
+            for source in self._sources
+            for record in source.records
+        }
+
     def _found(self, kind: str) -> _Found:
         found: _Found = {}
         for source in self._sources:
