@@ -86,6 +86,7 @@ def read_branches(net: NetTables, buses: Columns, bus_on: BoolArray, nominal_kv:
         on = np.flatnonzero(table.bools("in_service"))
         if on.size < len(table):
             off[name] = len(table) - on.size
+        _require_positive(table, on)
         bus = np.stack([table.places(f"{side}_bus", buses) for side in SIDES[name]], axis=1)[on]
         kinds.append(
             Branch(
@@ -119,7 +120,7 @@ class _Switches:
         table = Columns(net, "switch")
         closed, kind = table.bools("closed"), table.texts("et")
         bus = table.places("bus", buses)
-        element = table.floats("element").astype(np.int64)
+        element = table.whole("element")
         self._open = {name: np.zeros((len(t), len(SIDES[name])), dtype=bool) for name, t in tables.items()}
         self._any = {name: np.zeros(len(t), dtype=bool) for name, t in tables.items()}
         ends = {
@@ -161,6 +162,32 @@ class _Switches:
         return self._any[name]
 
 
+POSITIVE = {
+    "line": ("length_km", "parallel"),
+    "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "parallel"),
+    "trafo3w": tuple(
+        f"{what}_{side}_{unit}" for what, unit in (("sn", "mva"), ("vn", "kv")) for side in ("hv", "mv", "lv")
+    ),
+}
+"""Numbers of branches of which the library takes any, and answers with the physics of none."""
+
+
+def _require_positive(table: Columns, on: IntArray) -> None:
+    """Refuse branches in service without an extent.
+
+    Raises:
+        ModelError: A length, rating or rated voltage that is not above zero.
+    """
+    for column in POSITIVE[table.name]:
+        values = table.floats(column, default=1.0) if column == "parallel" else table.floats(column, missing=True)
+        wrong = on[~(values[on] > 0.0)]
+        if wrong.size and table.has(column):
+            raise ModelError(
+                f"{table.name} {table.index[wrong[0]]}: {column} must be > 0, found {values[wrong[0]]:g} "
+                f"({wrong.size} of {on.size} in service)"
+            )
+
+
 def _ratings(table: Columns) -> FloatArray:
     """Normal rating of each terminal, A, nan where there is none, shape (row, terminal)."""
     if table.name == "line":
@@ -173,8 +200,9 @@ def _ratings(table: Columns) -> FloatArray:
         kva = table.floats(f"sn{part}_mva") * 1000.0
         if table.name == "trafo":
             kva = kva * table.floats("df", default=1.0) * table.floats("parallel", default=1.0)
-        amps = kva / (SQRT3 * table.floats(f"vn_{side}_kv"))
-        columns.append(np.where(amps > 0, amps, np.nan))
+        kv = table.floats(f"vn_{side}_kv")
+        # A row out of service may say anything.
+        columns.append(np.where((kva > 0) & (kv > 0), kva / (SQRT3 * np.where(kv > 0, kv, 1.0)), np.nan))
     return np.stack(columns, axis=1)
 
 

@@ -65,7 +65,7 @@ class Columns:
 
         try:
             values = pd.to_numeric(self._values(column)).to_numpy(np.float64, copy=True) if len(self) else np.empty(0)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"table {self.name}: {column} holds something that is no number: {error}") from error
         if filled and default is not None:
             values[np.isnan(values)] = default
@@ -78,11 +78,34 @@ class Columns:
             )
         return values
 
+    def whole(self, column: str) -> NDArray[np.int64]:
+        """Numbers of rows, shape (row,).
+
+        Raises:
+            ModelError: A cell that is no whole number.
+        """
+        values = self.floats(column)
+        odd = (values % 1.0 != 0.0) | (np.abs(values) >= 2.0**62)
+        if np.any(odd):
+            row = np.flatnonzero(odd)[0]
+            raise ModelError(f"{self.name} {self.index[row]}: {column} must be a whole number, found {values[row]:g}")
+        return values.astype(np.int64)
+
     def bools(self, column: str, *, default: bool = True) -> BoolArray:
-        """Truth values, shape (row,); a cell without a value is ``default``."""
+        """Truth values, shape (row,); a cell without a value is ``default``.
+
+        Raises:
+            ModelError: A cell that is neither true nor false, such as a text.
+        """
         if not self.has(column):
             return np.full(len(self), default)
         values = self._values(column)
+        odd = np.asarray(values.notna() & ~values.isin([True, False]), dtype=bool)
+        if np.any(odd):
+            row = np.flatnonzero(odd)[0]
+            raise ModelError(
+                f"{self.name} {self.index[row]}: {column} must be true or false, found {values.iloc[row]!r}"
+            )
         return np.asarray(values.where(values.notna(), default).astype(bool).to_numpy(), dtype=bool)
 
     def texts(self, column: str) -> list[str]:
@@ -98,7 +121,7 @@ class Columns:
         Raises:
             ModelError: A row that the other table does not have.
         """
-        wanted = self.floats(column).astype(np.int64)
+        wanted = self.whole(column)
         at = np.searchsorted(other.index, wanted)
         found = np.minimum(at, max(len(other) - 1, 0))
         lost = np.ones(wanted.size, dtype=bool) if not len(other) else other.index[found] != wanted

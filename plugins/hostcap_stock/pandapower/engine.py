@@ -337,7 +337,10 @@ class BalancedEngine(Engine):
         )
 
     def _voltages(self) -> ComplexArray:
-        return np.asarray(self.net["_ppc"]["internal"]["V"], dtype=np.complex128)[None, :]
+        internal = self.net["_ppc"]["internal"]
+        if "V" not in internal:
+            raise ModelError("no bus but those of the sources is fed; close switches, or put elements in service")
+        return np.asarray(internal["V"], dtype=np.complex128)[None, :]
 
     def _arrays(self) -> list[dict[str, Any]]:
         return [self.net["_ppc"]]

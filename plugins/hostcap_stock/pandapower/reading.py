@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -61,6 +62,8 @@ _PLAIN = frozenset(
 _ACTING = ("pandapower.control.", "pandapower.timeseries.", "pandapower.protection.")
 """Modules of objects that a file may hold beside the tables; none is made."""
 _DEEPEST = 60
+_LARGEST_WHOLE = 2.0**53
+"""Whole numbers beyond it are not told apart by floats."""
 _NO_NETS = frozenset({"sorted_from_json"})
 """Functions of ``pandapower.networks`` that read a file instead."""
 
@@ -175,6 +178,9 @@ def take_net(net: Any, where: str = "network") -> NetTables:
         if not table.index.is_unique or not pd.api.types.is_integer_dtype(table.index):
             raise ModelError(f"{where}: table {name}: the index must hold whole numbers, none twice")
         table.sort_index(inplace=True)
+    for name in ("f_hz", "sn_mva"):
+        if not 0.0 < float(net[name]) < math.inf:
+            raise ModelError(f"{where}: {name} must be > 0, found {float(net[name]):g}")
     return NetTables(
         frequency_hz=float(net.f_hz),
         base_mva=float(net.sn_mva),
@@ -303,7 +309,10 @@ def _number(part: Any, where: str) -> float:
         part = part.get("_object")
     if isinstance(part, bool) or not isinstance(part, (int, float)):
         raise ModelError(f"{where}: expected a number, got {str(part)[:60]!r}")
-    return float(part)
+    try:
+        return float(part)
+    except OverflowError as error:
+        raise ModelError(f"{where}: expected a number, got one of {len(str(part))} digits") from error
 
 
 def _frame(part: Any, where: str) -> pd.DataFrame:
@@ -317,6 +326,8 @@ def _frame(part: Any, where: str) -> pd.DataFrame:
         columns, index, data = content["columns"], content["index"], content["data"]
         if not all(isinstance(each, list) for each in (columns, index, data)):
             raise TypeError("columns, index and data are lists")
+        if not all(isinstance(each, str) for each in columns) or len(set(columns)) < len(columns):
+            raise TypeError("names of columns are texts, none twice")
         frame = pd.DataFrame(
             [[_cell(cell) for cell in row] for row in data], index=index, columns=columns, dtype=object
         )
@@ -326,7 +337,11 @@ def _frame(part: Any, where: str) -> pd.DataFrame:
         ) from error
     kinds = part.get("dtype", {})
     for column in frame.columns:
-        frame[column] = _typed(frame[column], str(kinds.get(column, "object")) if isinstance(kinds, dict) else "object")
+        kind = str(kinds.get(column, "object")) if isinstance(kinds, dict) else "object"
+        try:
+            frame[column] = _typed(frame[column], kind)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ModelError(f"{where}: column {column}, of {kind}: {' '.join(str(error).split())[:200]}") from error
     return frame
 
 
@@ -342,12 +357,20 @@ def _cell(value: Any) -> Any:
 
 
 def _typed(values: Any, kind: str) -> Any:
+    """A column of its kind; a cell that is of another is refused, as casts cut 1.5 to 1 and take any text for true."""
     import pandas as pd
 
-    if kind.startswith(("int", "uint")) and not values.isna().any():
-        return values.astype("int64")
     if kind.startswith(("int", "uint", "float")):
-        return pd.to_numeric(values).astype("float64")
+        numbers = pd.to_numeric(values).astype("float64")
+        if kind.startswith("float") or values.isna().any():
+            return numbers
+        odd = (numbers % 1.0 != 0.0) | (numbers.abs() > _LARGEST_WHOLE)
+        if odd.any():
+            raise ValueError(f"expected whole numbers, got {values[odd].iloc[0]!r}")
+        return numbers.astype("int64")
     if kind == "bool" and not values.isna().any():
+        odd = ~values.isin([True, False])
+        if odd.any():
+            raise ValueError(f"expected true or false, got {values[odd].iloc[0]!r}")
         return values.astype("bool")
     return values

@@ -13,7 +13,7 @@ pp = pytest.importorskip("pandapower", reason="pandapower is not installed: pip 
 
 from pandapower_nets.nets import frozen, street, town  # noqa: E402
 
-from hostcap.errors import ModelError  # noqa: E402
+from hostcap.errors import HostcapError, ModelError  # noqa: E402
 from hostcap.network import BALANCED  # noqa: E402
 from hostcap_stock.pandapower.source import PandapowerSource  # noqa: E402
 
@@ -177,6 +177,11 @@ def changed(net: Any, table: str, row: int, **values: Any) -> Any:
     return net
 
 
+def text_for_truth(net: Any) -> Any:
+    net.load["in_service"] = ["no", *[True] * (len(net.load) - 1)]
+    return net
+
+
 def with_xward(net: Any) -> Any:
     pp.create_xward(net, 1, 0.1, 0.1, 0.0, 0.0, 0.1, 0.1, 1.0)
     return net
@@ -212,6 +217,8 @@ def with_gen(net: Any) -> Any:
         (lambda: changed(town(), "bus", 5, vn_kv=0.69), r"bus bar has vn_kv 0\.69.*rated for 0\.42"),
         (lambda: changed(town(), "ext_grid", 0, in_service=False), "no source"),
         (lambda: changed(town(), "switch", 1, element=99), "switch 1: et 'l' with element 99"),
+        (lambda: changed(town(), "line", 1, length_km=-0.1), r"line 1: length_km must be > 0, found -0\.1"),
+        (lambda: text_for_truth(town()), "load 0: in_service must be true or false, found 'no'"),
     ],
 )
 def test_what_has_no_form_or_no_sense_is_refused_by_name(make: Any, told: str) -> None:
@@ -234,6 +241,16 @@ def test_what_the_engine_would_stumble_over_or_refuses_is_an_error_of_ours() -> 
     net = town()
     net.trafo = net.trafo.drop(columns="vk_percent")
     with pytest.raises(ModelError, match="pandapower refuses the net: "):
+        frozen(net)
+
+
+@pytest.mark.parametrize("make", [town, street])
+def test_a_net_in_which_nothing_is_fed_is_an_error_of_ours(make: Any) -> None:
+    net = make()
+    for table in ("trafo", "trafo3w", "line", "switch"):
+        if len(net[table]):
+            net[table]["closed" if table == "switch" else "in_service"] = False
+    with pytest.raises(HostcapError, match=r"is fed|refuses the net"):
         frozen(net)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,48 @@ def test_a_file_that_is_no_net_is_one_clear_error(tmp_path: Path, text: str, tol
     path.write_text(text)
     with pytest.raises(ModelError, match=told):
         of_file(path).load("net")
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "cell", "told"),
+    [
+        ("bus", "vn_kv", "abc", "table bus: column vn_kv, of float64: Unable to parse"),
+        ("bus", "vn_kv", [1, 2], "table bus: column vn_kv, of float64: Unable to parse"),
+        ("load", "bus", 10**40, "table load: column bus, of uint32: expected whole numbers, got 1"),
+        ("load", "bus", 1.5, r"table load: column bus, of uint32: expected whole numbers, got 1\.5"),
+        ("line", "in_service", "False", "table line: column in_service, of bool: expected true or false, got 'False'"),
+        ("line", "parallel", 0, "line 0: parallel must be > 0, found 0"),
+        ("line", "length_km", -0.4, r"line 0: length_km must be > 0, found -0\.4"),
+        ("trafo", "sn_mva", -1.0, "trafo 0: sn_mva must be > 0, found -1"),
+        ("trafo", "vn_hv_kv", 0, "trafo 0: vn_hv_kv must be > 0, found 0"),
+        ("trafo", "vk_percent", None, "trafo 0: vk_percent must be > 0, found nan"),
+    ],
+)
+def test_a_cell_that_is_no_such_number_is_named_and_neither_cut_nor_taken(
+    document: Any, tmp_path: Path, table: str, column: str, cell: Any, told: str
+) -> None:
+    """A cast makes 1.5 to 1 and 'False' to true; the library solves a line of negative length without a word."""
+    content = json.loads(document["_object"][table]["_object"])
+    content["data"][0][content["columns"].index(column)] = cell
+    document["_object"][table]["_object"] = json.dumps(content)
+    with pytest.raises(ModelError, match=told):
+        of_file(written(document, tmp_path)).load("net")
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"), [(["name", "name"], "texts, none twice"), ([["name"], "vn_kv"], "texts, none twice")]
+)
+def test_columns_that_are_no_names_are_refused(document: Any, tmp_path: Path, columns: Any, told: str) -> None:
+    document["_object"]["bus"]["_object"] = json.dumps({"columns": columns, "index": [0], "data": [["a", 20.0]]})
+    with pytest.raises(ModelError, match=told):
+        of_file(written(document, tmp_path)).load("net")
+
+
+@pytest.mark.parametrize(("key", "value"), [("f_hz", 0.0), ("sn_mva", -1.0), ("f_hz", 10**400), ("f_hz", math.inf)])
+def test_a_frequency_or_base_that_is_none_is_refused(document: Any, tmp_path: Path, key: str, value: float) -> None:
+    document["_object"][key] = value
+    with pytest.raises(ModelError, match=rf"{key}(: expected a number, got one of 401 digits| must be > 0)"):
+        of_file(written(document, tmp_path)).load("net")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
