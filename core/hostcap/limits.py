@@ -161,6 +161,8 @@ def stated(constraints: Iterable[Constraint], network: Network) -> list[Limits]:
     found: list[Limits] = []
     for constraint in constraints:
         of = f"{type(constraint).__name__}.limits"
+        if not callable(getattr(constraint, "limits", None)):
+            raise PluginError(f"{_a(constraint)} stands for a constraint, but has no method limits(network)")
         given = constraint.limits(network)
         if not isinstance(given, Sequence):
             raise PluginError(f"{of} returned {_a(given)}; a list is expected, empty where nothing is watched")

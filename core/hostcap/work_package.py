@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from attrs import field, frozen
@@ -21,7 +21,7 @@ from hostcap.config import (
     read_study,
     refused_untrusted,
 )
-from hostcap.errors import ConfigError
+from hostcap.errors import ConfigError, HostcapError, PluginError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import Registry, default_registry
@@ -43,6 +43,7 @@ from hostcap.plugins.kinds import (
     StudyPlugin,
     Writer,
 )
+from hostcap.plugins.registry import singular
 from hostcap.tables import FINDINGS
 
 NAMESPACE = uuid.UUID("6f0f4f5e-3b0a-5d0e-9a53-2f1f3a2f7d11")
@@ -136,9 +137,24 @@ class WorkPackage:
         return self.registry.get(part.kind, part.plugin)
 
     def make(self, part: Part[Any]) -> Any:
-        """The object that a part's plugin makes of its settings."""
-        record: Any = self.record(part)
-        return record.make(part.config)
+        """The object that a part's plugin makes of its settings.
+
+        Raises:
+            PluginError: The plugin's ``make`` failed, or gave nothing.
+        """
+        return self._made(self.record(part), part.config)
+
+    def _made(self, record: Any, *arguments: Any) -> Any:
+        of = f"make of {singular(record.kind)} {record.name!r} of {self.registry.distribution(record)}"
+        try:
+            made = record.make(*arguments)
+        except HostcapError:
+            raise
+        except Exception as raised:
+            raise PluginError(f"{type(raised).__name__} in {of}: {raised}; please report it to its authors") from raised
+        if made is None:
+            raise PluginError(f"{of} gave nothing (None); it returns the object that does the work")
+        return made
 
     @property
     def study_record(self) -> StudyPlugin[Any]:
@@ -192,7 +208,7 @@ class WorkPackage:
         for attribute, name in self._further_solvers():
             solver = self.registry.get(SolverPlugin, name)
             objects[attribute.metadata[SOLVER_NAME]] = solver.make(solver.config())
-        return record.make(part.config, objects)
+        return cast("Study", self._made(record, part.config, objects))
 
     def writers(self) -> list[Writer]:
         """The writers."""

@@ -622,3 +622,8 @@ def test_a_constraint_that_states_no_limits_is_named(given_limits: Any) -> None:
 
     with pytest.raises(PluginError, match=r"Own\.limits returned "):
         stated([Own()], cast("Any", None))
+
+
+def test_what_is_no_constraint_is_named() -> None:
+    with pytest.raises(PluginError, match=r"type int stands for a constraint, but has no method limits\(network\)"):
+        stated([cast("Any", 1)], cast("Any", None))

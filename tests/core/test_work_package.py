@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import multiprocessing
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,7 +23,15 @@ from small_network import SmallNetwork
 import hostcap_stock.writers.plugin
 from hostcap import Results, WorkPackage, check, read_results, run
 from hostcap.config import Scope, StudyDocument, about
-from hostcap.errors import ConfigError, HostcapError, ModelError, NotConvergedError, OutputError, StoppedError
+from hostcap.errors import (
+    ConfigError,
+    HostcapError,
+    ModelError,
+    NotConvergedError,
+    OutputError,
+    PluginError,
+    StoppedError,
+)
 from hostcap.findings import Finding, Severity
 from hostcap.network import Network, Origin
 from hostcap.plugins import Job, NetworkPlugin, Registry, SolverPlugin, StudyPlugin, Takes, hookimpl
@@ -425,6 +434,33 @@ def test_a_bug_in_a_plugin_leaves_no_run_that_calls_itself_complete(desk: Desk, 
     assert f"({__name__}, line " in told
     assert run_file(out)["state"] == "failed"
     assert "answer/base/F1/2025.parquet" in files(out)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: None, "TypeError in make of network 'text' of desk 1.0: "),
+        (lambda config: 1 / 0, "ZeroDivisionError in make of network 'text' of desk 1.0: division by zero"),
+        (lambda config: None, "make of network 'text' of desk 1.0 gave nothing"),
+    ],
+)
+def test_a_plugin_that_makes_no_object_is_named(make: Any, said: str, desk: Desk) -> None:
+    desk.write(F1="one")
+    study = desk.study("F1")
+    record = study.record(study.part("network"))
+    changed = attrs.evolve(record, make=make)
+    given = attrs.evolve(study, registry=Registry.of(_Offers(changed), distribution="desk 1.0"))
+    with pytest.raises(PluginError, match=re.escape(said)):
+        given.make(study.part("network"))
+
+
+class _Offers:
+    def __init__(self, record: Any) -> None:
+        self.record = record
+
+    @hookimpl
+    def hostcap_networks(self) -> list[Any]:
+        return [self.record]
 
 
 # --- folders -------------------------------------------------------------------------------------------------------
