@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from collections import Counter
@@ -27,6 +28,7 @@ ALL = [
     "cre21-import-zero-load",
     "ckt5-fixed-time",
     "csiro-n-import",
+    "eu-lv-day-readings",
     "eu-lv-export",
     "eu-lv-export-pv-system",
     "eu-lv-pandapower-export",
@@ -37,6 +39,7 @@ ALL = [
     "p1uhs23-export-base-loads",
     "p1uhs23-hv-nodes",
     "p1uhs23-import",
+    "p1uhs23-import-grow-on",
     "p1uhs23-import-weighted",
     "simbench-rural-import",
     "p1uhs23-peak-import",
@@ -329,6 +332,76 @@ def test_a_large_feeder_at_a_stated_hour_of_its_year(studies: Path) -> None:
     assert {as_datetime(g["timestamp"]) for g in groups} == {datetime(2025, 7, 17, 21, tzinfo=UTC)}
     assert 1_000.0 < sum(g["total_base_net_import_kw"] for g in groups) < 7_100.0 * 0.8
     assert sum(g["status"] == "bound" for g in groups) > 200
+
+
+def csv_rows(name: str) -> list[dict[str, str]]:
+    with (STUDIES / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("solver", ["batched", "opendss"])
+def test_customers_of_a_real_feeder_follow_a_pool_of_readings(solver: str, studies: Path) -> None:
+    """Starts and weights are those of the CSV files, read here without hostcap; least is at noon."""
+    results = run(WorkPackage.read(studies / "eu-lv-day-readings.toml", overrides=[f"solver.plugin={solver}"]))
+    assert not results.failed
+    customers = csv_rows("eu-lv-customers.csv")
+    day = {datetime.fromisoformat(row["time"]): row for row in csv_rows("house-day.csv")}
+    assert (len(customers), len(day)) == (55, 48)
+
+    profile = results["headroom_profile"].to_pandas()
+    assert list(profile["timestamp"]) == list(day)
+    net = {
+        when: sum(float(r[f"{c['house']} import"]) - float(r[f"{c['house']} export"]) for c in customers)
+        for when, r in day.items()
+    }
+    (group,) = results["lv_group_hosting_capacity"].rows()
+    when = as_datetime(group["timestamp"])
+    assert group["total_base_net_import_kw"] - group["total_base_net_export_kw"] == pytest.approx(net[when], abs=1e-6)
+    assert when.hour in range(9, 15)  # the sun of London
+    evening = profile["headroom_kw_per_customer"].to_numpy()[36]  # 18:30
+    assert group["headroom_kw_per_customer"] == profile["headroom_kw_per_customer"].min() < evening - 1.0
+
+    largest = max(float(c["roof_kw"]) for c in customers)
+    weights = {row["usage_point_id"]: row["scaling_factor"] for row in results["customer_allocations"].rows()}
+    assert weights == {c["customer"]: pytest.approx(float(c["roof_kw"]) / largest) for c in customers}
+    starts = {row["usage_point_id"]: row["initial_kw"] for row in results["customer_allocations"].rows()}
+    at = day[when]
+    for c in customers:
+        kw = float(at[f"{c['house']} import"]) - float(at[f"{c['house']} export"])
+        assert starts[c["customer"]] == pytest.approx(kw, abs=1e-6)
+
+
+def test_where_nobody_has_to_stop_only_what_others_stopped_moves(studies: Path) -> None:
+    """Groups that bind by themselves bind near where they did; those that the HV fuse stopped go on."""
+    stopping, _ = answered(studies, "p1uhs23-import")
+    names = ("batched", "opendss")
+    runs = [
+        run(WorkPackage.read(studies / "p1uhs23-import-grow-on.toml", overrides=[f"solver.plugin={name}"]))
+        for name in names
+    ]
+    assert not any(results.failed for results in runs)
+    answers = [
+        {g["capacity_group_head_id"]: (g["status"], g["headroom_kw_per_customer"], g["breached_after_lock_at"])
+         for g in results["lv_group_hosting_capacity"].rows()}
+        for results in runs
+    ]  # fmt: skip
+    assert [(k, v[:2]) for k, v in answers[0].items()] == [(k, v[:2]) for k, v in answers[1].items()]
+    moved = 0
+    for group in stopping:
+        status, kw, breached = answers[0][group["capacity_group_head_id"]]
+        assert status != "stopped_by_hv"
+        assert breached is None
+        if group["status"] == "stopped_by_hv":
+            assert kw >= group["headroom_kw_per_customer"]
+            moved += kw > group["headroom_kw_per_customer"]
+        else:
+            assert status == group["status"]
+            assert kw == pytest.approx(group["headroom_kw_per_customer"], abs=0.2)
+    assert moved > 15
+    hv = [row for row in runs[0]["constraint_violations"].rows() if row["binding_id"] is None]
+    where = [(r["conducting_equipment_mrid"], r["terminal_sequence_number"], r["phase"], r["metric"]) for r in hv]
+    assert len(where) == len(set(where)) > 0
+    assert any(name.startswith("fuse") for name, *_ in where)
 
 
 def test_both_solvers_find_the_same_in_every_group_and_instant_of_a_day(studies: Path) -> None:
