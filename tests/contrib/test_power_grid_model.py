@@ -10,12 +10,13 @@ import pytest
 
 from hostcap import WorkPackage, run
 from hostcap.config import structure_study
-from hostcap.errors import HostcapError, ModelError
+from hostcap.errors import HostcapError, ModelError, PluginError
 from hostcap.growth import UnitInjection, customer_growth
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import default_registry
 from hostcap.testing import Case, SolverSuite
 from hostcap.testing.engine_suites import watched
+from hostcap_contrib.power_grid_model import plugin
 from hostcap_contrib.power_grid_model.config import PowerGridModelConfig
 from hostcap_contrib.power_grid_model.solver import PowerGridModelSolver
 from hostcap_stock.batched.config import BatchedConfig
@@ -187,3 +188,13 @@ def test_what_it_cannot_model_is_refused_by_name_with_the_way_out(street: Path, 
 def test_a_load_outside_its_band_is_refused_and_not_solved_by_another_law(street: Path) -> None:
     with frozen(street) as start, pytest.raises(HostcapError, match=r"outside the 0\.7 to (1\.3|2) pu"):
         solved(PowerGridModelSolver(), start, np.array([[120]], dtype=np.int32), p_kw=-1.0, q_kvar=0.0)
+
+
+def test_without_the_package_it_says_how_to_install_it(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = r"power-grid-model is not installed; pip install 'hostcap\[power-grid-model\]'"
+    with frozen(street) as start:
+        monkeypatch.setattr(plugin, "find_spec", lambda name: None)
+        with pytest.raises(PluginError, match=line):
+            plugin.POWER_GRID_MODEL.make(PowerGridModelConfig())
+        with pytest.raises(PluginError, match=line):
+            solved(PowerGridModelSolver(), start, np.zeros((1, 1), dtype=np.int32))

@@ -17,6 +17,7 @@ from hostcap.plugins import default_registry
 from hostcap.testing import Case, NetworkSuite
 from hostcap_contrib.simbench import plugin
 from hostcap_contrib.simbench.config import SimbenchConfig
+from hostcap_contrib.simbench.source import SimbenchSource
 
 MISSING = "simbench is not installed: pip install 'hostcap[simbench]'"
 MV_LV = "1-MVLV-rural-1.108-0-sw"
@@ -45,6 +46,8 @@ def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(plugin, "find_spec", lambda name: None)
     with pytest.raises(PluginError, match=r"pandapower, simbench; pip install 'hostcap\[simbench\]'"):
         plugin.SIMBENCH.make(SimbenchConfig(code=MV_LV))
+    with pytest.raises(PluginError, match=r"pandapower, simbench; pip install 'hostcap\[simbench\]'"):
+        SimbenchSource(config=SimbenchConfig(code=MV_LV)).load("feeder")
 
 
 def test_a_code_that_is_not_there_is_answered() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hostcap.errors import PluginError
 from hostcap.plugins import default_registry
 from hostcap_stock.pandapower import plugin
 from hostcap_stock.pandapower.config import PandapowerConfig, PandapowerSolverConfig
+from hostcap_stock.pandapower.source import PandapowerSource
 
 LINE = "the package pandapower is not installed; pip install 'hostcap[pandapower]'"
 STUDY = """\
@@ -63,3 +65,24 @@ def test_a_study_that_names_it_ends_in_one_line(command: str, tmp_path: Path) ->
 def test_it_is_listed_all_the_same() -> None:
     listed = {(row.kind, row.name) for row in default_registry().list()}
     assert {("networks", "pandapower"), ("solvers", "pandapower")} <= listed
+
+
+@pytest.mark.usefixtures("absent")
+def test_a_source_made_in_python_says_it_too(tmp_path: Path) -> None:
+    for config in (PandapowerConfig(function="create_cigre_network_lv"), PandapowerConfig(file=tmp_path / "net.json")):
+        with pytest.raises(PluginError, match=re.escape(LINE)):
+            PandapowerSource(config=config).load("feeder")
+
+
+def test_ci_runs_every_test_that_is_skipped_without_the_package() -> None:
+    """Everywhere else these skip, so that a file that CI forgets would never run at all."""
+    root = Path(__file__).resolve().parents[2]
+    steps = (root / ".ci" / "run").read_text(encoding="utf-8")
+    skipping = [
+        path.relative_to(root)
+        for path in root.glob("tests/**/test_*.py")
+        if re.search(r"importorskip\(\s*\"(pandapower|simbench)\"", path.read_text(encoding="utf-8"))
+    ]
+    assert len(skipping) > 5
+    forgotten = [str(path) for path in skipping if not {str(path), str(path.parent)} & set(steps.split())]
+    assert not forgotten, "name these in .ci/run, where pandapower is installed"

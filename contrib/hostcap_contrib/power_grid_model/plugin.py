@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hostcap.errors import PluginError
@@ -13,14 +14,21 @@ if TYPE_CHECKING:
     from hostcap_contrib.power_grid_model.solver import PowerGridModelSolver
 
 
-def _make(config: PowerGridModelConfig) -> PowerGridModelSolver:
-    try:
-        import power_grid_model  # noqa: F401 - whether it is there
-    except ImportError as error:
+def require_power_grid_model() -> None:
+    """Say how to install the engine where it is missing.
+
+    Raises:
+        PluginError: power-grid-model is not installed.
+    """
+    if getattr(find_spec("power_grid_model"), "origin", None) is None:
         raise PluginError(
             "solver 'power-grid-model': the package power-grid-model is not installed; "
             "pip install 'hostcap[power-grid-model]'"
-        ) from error
+        )
+
+
+def _make(config: PowerGridModelConfig) -> PowerGridModelSolver:
+    require_power_grid_model()
     from hostcap_contrib.power_grid_model.solver import PowerGridModelSolver
 
     return PowerGridModelSolver(config=config)

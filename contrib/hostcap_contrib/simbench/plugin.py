@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from hostcap.plugins.kinds import NetworkSource
 
 
-def _make(config: SimbenchConfig) -> NetworkSource:
+def require_simbench() -> None:
+    """Say how to install what is missing.
+
+    Raises:
+        PluginError: simbench or pandapower is not installed.
+    """
     missing = [name for name in ("pandapower", "simbench") if getattr(find_spec(name), "origin", None) is None]
     if missing:
         raise PluginError(f"network 'simbench': not installed: {', '.join(missing)}; pip install 'hostcap[simbench]'")
+
+
+def _make(config: SimbenchConfig) -> NetworkSource:
+    require_simbench()
     from hostcap_contrib.simbench.source import SimbenchSource
 
     return SimbenchSource(config=config)

@@ -22,6 +22,7 @@ from hostcap_stock.networks.customers import read_customer_table
 from hostcap_stock.pandapower.config import PandapowerConfig, PandapowerReading
 from hostcap_stock.pandapower.frozen import FrozenPandapower
 from hostcap_stock.pandapower.network import Feeder, build_feeder
+from hostcap_stock.pandapower.plugin import require_pandapower
 from hostcap_stock.pandapower.reading import NetTables, make_with_function, read_file, take_net
 
 DEFAULT_SETTLING = Settling()
@@ -44,9 +45,8 @@ class PandapowerSource:
 
         Raises:
             ModelError: It is no net.
+            PluginError: pandapower is not installed.
         """
-        from hostcap_stock.pandapower.plugin import require_pandapower
-
         require_pandapower("network 'pandapower'")
         return cls(config=PandapowerReading(**reading), given=take_net(net))
 
@@ -71,6 +71,7 @@ class PandapowerSource:
 
         Raises:
             ModelError: The net is missing, unreadable, has no form here, or has no LV customer.
+            PluginError: pandapower is not installed.
         """
         net = self._tables(feeder)
         findings: list[Finding] = []
@@ -97,6 +98,7 @@ class PandapowerSource:
         return FrozenPandapower(net, feeder, network, operating_point, settling)
 
     def _tables(self, feeder: str) -> NetTables:
+        require_pandapower("network 'pandapower'")
         if self.given is not None:
             return self.given
         config = self.config
