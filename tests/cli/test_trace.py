@@ -71,3 +71,19 @@ def test_a_wrong_turn_is_one_line(arguments: list[str], told: str) -> None:
     assert done.exit_code in (1, 2)
     assert told in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_finding_that_names_no_element_still_says_its_power(tmp_path: Path) -> None:
+    (tmp_path / "branches.csv").write_text(
+        "branch,from_bus,to_bus,flow_mw,loss_mw\nL1,A,B,60,0\nL2,X,Y,5,0\nL3,Y,Z,5,0\nL4,Z,X,5,0\n"
+    )
+    (tmp_path / "nodes.csv").write_text("node,bus,generation_mw,load_mw\nwind,A,60,0\ntown,B,0,60\n")
+    study = tmp_path / "ring.toml"
+    study.write_text(
+        'name = "ring"\n[study]\nplugin = "trace"\n[flows]\nplugin = "table"\nbranches = "branches.csv"\n'
+        'nodes = "nodes.csv"\nstart = 2025-01-01T00:00:00Z\n[tracer]\nplugin = "bialek"\ncirculation = "drop"\n'
+    )
+    told = CliRunner().invoke(main, ["run", str(study), "--out", str(tmp_path / "out")])
+    assert told.exit_code == 0, told.output
+    (line,) = [line for line in told.output.splitlines() if "circulation-dropped" in line]
+    assert line.endswith("[15000 kW]")

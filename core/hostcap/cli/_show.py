@@ -137,8 +137,9 @@ def show_findings(table: Table) -> None:
     for row in table.rows():
         if row["code"] == FEEDER_FAILED:
             continue
-        kw = "" if np.isnan(row["kw"]) else f", {row['kw']:.6g} kW"
-        where = f" [{row['element']}{kw}]" if row["element"] else ""
+        kw = "" if np.isnan(row["kw"]) else f"{row['kw']:.6g} kW"
+        told = ", ".join(part for part in (row["element"], kw) if part)
+        where = f" [{told}]" if told else ""
         click.secho(
             f"{row['severity']}[{row['code']}]: {row['feeder']}: {row['message']}{where}",
             fg=_STATUS_STYLE.get(row["severity"]),
