@@ -53,6 +53,10 @@ def bools(values: Any) -> BoolArray:
 
 def names(values: Iterable[str]) -> NameArray:
     """A read-only object array of strings."""
+    if isinstance(values, np.ndarray) and values.dtype == object and values.base is None:
+        kept: NameArray = values
+        if kept.ndim == 1 and not kept.flags.writeable:
+            return kept
     listed = list(values)
     array = np.empty(len(listed), dtype=object)
     array[:] = listed

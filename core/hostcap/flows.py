@@ -7,6 +7,7 @@ topology share one ``FlowNetwork`` object, which is what makes them fast to trac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -170,6 +171,20 @@ class FlowPeriod(_ByContent):
             f"{where}: allocation factors of node {some(self.network.node[bad].tolist())} add up to"
             f" {factor[first]:.6g}, not 1; are two periods mixed in the map?"
         )
+
+    def on(self, network: FlowNetwork) -> FlowPeriod:
+        """The same flows on the same network with other stations; nothing is checked again.
+
+        Raises:
+            FlowsError: The network has other branches, buses or nodes.
+        """
+        own = self.network
+        for name in ("branch", "bus", "node", "from_bus", "to_bus", "row_node", "row_bus", "row_factor"):
+            if getattr(network, name) is not getattr(own, name):
+                raise FlowsError(f"period {self.name}: a network with another {name} is not the same network")
+        period = copy(self)
+        object.__setattr__(period, "network", network)
+        return period
 
     @property
     def day(self) -> date:

@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from traceback import walk_tb
@@ -346,14 +347,20 @@ def _package(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    """Versions, which stay what they are while a process runs; looking them up takes as long as some runs."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in _DISTRIBUTIONS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return tuple(found.items())
+
+
+def _versions() -> dict[str, str]:
+    return dict(_installed())
 
 
 def _machine() -> dict[str, Any]:

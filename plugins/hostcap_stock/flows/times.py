@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -31,6 +32,7 @@ def zone(name: str) -> ZoneInfo:
         ) from error
 
 
+@lru_cache(maxsize=256)
 def wall_time(text: str, path: Path) -> datetime:
     """``27-JAN-2025 10:00`` or ISO 8601, as it stands there: aware only if it says an offset.
 

@@ -81,7 +81,7 @@ class VspdFlows:
     def hashes(self) -> Mapping[str, str]:
         """Content hash of every file that is read, by its path within the folder."""
         paths = [p for s in self.sets for p in (s.branches, s.nodes, s.buses) if p is not None]
-        paths += sorted({self._map_path(s, start.date()) for s in self.sets for start in s.starts})
+        paths += sorted({self._map_path(s, day) for s in self.sets for day in {start.date() for start in s.starts}})
         folder = self.config.folder
         named = {p.relative_to(folder).as_posix() if p.is_relative_to(folder) else p.name: p for p in paths}
         return {name: content_hash(path) for name, path in named.items()}
@@ -182,8 +182,8 @@ class VspdFlows:
 
     def _when(self, files: ResultSet, wall: datetime, own: Sequence[Rows], labels: Vocabulary) -> When:
         for column in ("case", "period"):
-            said = {int(code) for rows in own if column in rows.columns for code in np.unique(rows.word(column))}
-            if len(said) > 1:
+            said = [rows.word(column) for rows in own if column in rows.columns]
+            if any((codes != said[0][0]).any() for codes in said):
                 raise FlowsError(
                     f"{files.branches} and the files beside it: rows of several cases ({column}) at"
                     f" {wall:%Y-%m-%d %H:%M}; expected one case for every period"
@@ -224,10 +224,14 @@ class _Maps:
             Wanted(name="factor", titles=("Allo", "AllocationFactor")),
         )
         self._stream: Stream | None = None
+        self._paths: dict[date, Path] = {}
 
     def of(self, wall: datetime, when: When) -> NodeMap:
         """The map of one period; periods that the results do not have are passed over."""
-        path = self._flows._map_path(self._files, when.start.date())
+        day = when.start.date()
+        path = self._paths.get(day)
+        if path is None:
+            path = self._paths[day] = self._flows._map_path(self._files, day)
         if self._stream is None or self._stream.path != path:
             self._stream = Stream(path, periods(path, self._columns, ("time",)))
         stream = self._stream

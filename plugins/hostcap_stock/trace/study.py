@@ -126,7 +126,7 @@ class _Stationed:
                 del self._held[next(iter(self._held))]
             names = {node: node[: self.letters] for node in network.node.tolist()} if self.named is None else self.named
             held = self._held[id(network)] = (network, with_stations(network, names))
-        return attrs.evolve(period, network=held[1])
+        return period.on(held[1])
 
 
 @define(kw_only=True, eq=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from io import StringIO
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,6 +19,7 @@ from hostcap.tables import Chunk, Table
 _FOLDERS = {"period": "tp", "day": "d", "month": "m", "year": "y", "total": "t"}
 _KINDS = {"branch_shares": ("t", "branch"), "station_shares": ("s", "station")}
 DECIMALS = 4
+_SPECIAL = re.compile(r'[",\r\n]')
 
 
 def wide_files(chunk: Chunk) -> Iterator[tuple[PurePosixPath, Callable[[], str]]]:
@@ -54,20 +54,54 @@ class _Wide:
 
     def __call__(self) -> str:
         """The text."""
-        import csv
-
-        assets, row = np.unique(self._table[self._asset][self._rows].astype(str), return_inverse=True)
-        nodes, column = np.unique(self._table["node"][self._rows].astype(str), return_inverse=True)
-        text = StringIO()
-        written = csv.writer(text, lineterminator="\n")
-        written.writerow(["", *nodes])
-        empty = [f"{0.0:.{DECIMALS}f}"] * nodes.size
+        assets, row = _coded(self._table[self._asset][self._rows])
+        nodes, column = _coded(self._table["node"][self._rows])
         order = np.argsort(row, kind="stable")
-        mw = [f"{value:.{DECIMALS}f}" for value in self._table["mw"][self._rows][order].tolist()]
-        columns, first = column[order].tolist(), np.searchsorted(row[order], np.arange(assets.size + 1)).tolist()
-        for place, name in enumerate(assets.tolist()):
-            cells = empty.copy()
-            for entry in range(first[place], first[place + 1]):
-                cells[columns[entry]] = mw[entry]
-            written.writerow([name, *cells])
-        return text.getvalue()
+        values = np.asarray(self._table["mw"][self._rows], dtype=np.float64)[order]
+        first = np.searchsorted(row[order], np.arange(len(assets) + 1))
+        lines = _lines([_quoted(name) for name in assets], first, column[order], values, len(nodes))
+        return ",".join(["", *map(_quoted, nodes)]) + "\n" + lines
+
+
+def _lines(
+    names: list[str],
+    first: np.ndarray[Any, Any],
+    column: np.ndarray[Any, Any],
+    values: np.ndarray[Any, Any],
+    width: int,
+) -> str:
+    """A line for each name; what its cells do not say is 0."""
+    from hostcap_stock.writers.cells import cells, doubtful
+
+    if doubtful(values, DECIMALS):
+        # Python's own rounding knows every digit.
+        mw = (f"%.{DECIMALS}f " * values.size % tuple(values.tolist())).split()
+        columns, begin = column.tolist(), first.tolist()
+        empty = [f"{0.0:.{DECIMALS}f}"] * width
+        text = []
+        for line, name in enumerate(names):
+            here = empty.copy()
+            for entry in range(begin[line], begin[line + 1]):
+                here[columns[entry]] = mw[entry]
+            text.append(",".join([name, *here]) + "\n")
+        return "".join(text)
+    encoded = [name.encode() for name in names]
+    ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
+    joined = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    return cells(joined, ends, first, column, values, width, DECIMALS).tobytes().decode()
+
+
+def _coded(names: np.ndarray[Any, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:
+    """Names in order, each once, and the place of each entry's among them."""
+    import pyarrow as pa
+
+    coded = pa.array(names, pa.string()).dictionary_encode()
+    met = coded.dictionary.to_pylist()
+    listed = sorted(met)
+    place = {name: number for number, name in enumerate(listed)}
+    return listed, np.array([place[name] for name in met], dtype=np.int64)[coded.indices.to_numpy()]
+
+
+def _quoted(name: str) -> str:
+    """A name as a cell of CSV."""
+    return '"' + name.replace('"', '""') + '"' if _SPECIAL.search(name) else name

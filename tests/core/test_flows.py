@@ -1,0 +1,45 @@
+"""Periods and their networks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import attrs
+import pytest
+
+from hostcap.errors import FlowsError
+from hostcap.flows import FlowNetwork, FlowPeriod, with_stations
+
+NETWORK = FlowNetwork(
+    branch=["L"],
+    bus=["1", "2"],
+    node=["aaa", "bbb"],
+    from_bus=[0],
+    to_bus=[1],
+    row_node=[0, 1],
+    row_bus=[0, 1],
+    row_factor=[1.0, 1.0],
+)
+PERIOD = FlowPeriod(
+    network=NETWORK,
+    label="TP1",
+    start=datetime(2025, 1, 5, tzinfo=UTC),
+    minutes=30.0,
+    flow_mw=[1.0],
+    loss_mw=[0.0],
+    fixed_loss_mw=[0.0],
+    generation_mw=[1.0, 0.0],
+    load_mw=[0.0, 1.0],
+)
+
+
+def test_a_period_goes_over_to_the_same_network_with_stations() -> None:
+    stationed = with_stations(NETWORK, {"aaa": "a", "bbb": "b"})
+    period = PERIOD.on(stationed)
+    assert period == attrs.evolve(PERIOD, network=stationed)
+    assert period.network.stations.tolist() == ["a", "b"] and not PERIOD.network.stations.size
+
+
+def test_a_period_does_not_go_over_to_another_network() -> None:
+    with pytest.raises(FlowsError, match="another to_bus is not the same network"):
+        PERIOD.on(attrs.evolve(NETWORK, to_bus=[0]))
