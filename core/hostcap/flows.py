@@ -66,8 +66,8 @@ class FlowNetwork(_ByContent):
     row_node: IntArray = field(converter=ints)
     row_bus: IntArray = field(converter=ints)
     row_factor: FloatArray = field(converter=floats)
-    stations: NameArray = field(factory=lambda: names(()), converter=names)
-    bus_station: IntArray = field(factory=lambda: ints(()), converter=ints)
+    stations: NameArray = field(factory=lambda: names([]), converter=names)
+    bus_station: IntArray = field(factory=lambda: ints([]), converter=ints)
 
     def __attrs_post_init__(self) -> None:
         if self.bus_station.size == 0:
@@ -264,7 +264,7 @@ def with_stations(network: FlowNetwork, station_of: Mapping[str, str]) -> FlowNe
     named: dict[int, str] = {}
     order = np.argsort(network.node[network.row_node].astype(str), kind="stable")
     for row in order.tolist():
-        station = station_of.get(str(network.node[network.row_node[row]]), "")
+        station = station_of.get(str(network.node[int(network.row_node[row])]), "")
         if station:
             named[int(network.row_bus[row])] = station
     for index, bus in enumerate(network.bus.tolist()):

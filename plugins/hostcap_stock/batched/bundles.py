@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import ComplexArray, FloatArray, IntArray
+from hostcap._arrays import ComplexArray, FloatArray, IntArray, ints
 from hostcap_stock.batched.checks import Watched
 from hostcap_stock.batched.equations import Rows
 from hostcap_stock.batched.reducing import Bundles, Checks, Forms, Singles
@@ -244,4 +244,4 @@ def _partners(values: Any) -> IntArray:
             apart = np.max(np.abs(values[:, :, a] + values[:, :, b]), axis=1)
             fits = (apart <= OPPOSITE * size) & (partner[:, a] < 0) & (partner[:, b] < 0)
             partner[fits, a], partner[fits, b] = b, a
-    return partner
+    return ints(partner)

@@ -67,7 +67,7 @@ def pv_per_kw(season: str) -> FloatArray:
         day, hour = k // 48, (k % 48 + 0.5) / 2
         clear = 0.35 + 0.65 * hashed(list(SUN).index(season), day)
         values.append(noon * bell(hour, 12.5, light / 2) * clear)
-    return np.round(np.asarray(values), 3)
+    return np.asarray(values, dtype=np.float64).round(3)
 
 
 def load_kw(season: str, number: int, size: float) -> FloatArray:
