@@ -10,6 +10,7 @@ pytest.importorskip("opendssdirect", reason="needs the OpenDSS engine")
 pytest.importorskip("numba", reason="needs compiled kernels")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

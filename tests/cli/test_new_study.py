@@ -351,7 +351,7 @@ def test_a_source_that_reads_no_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("master", "arguments", "unit"),
     [
-        ("au-cre21-mvlv/Network-CRE21/Master.txt", [], "v"),
+        pytest.param("au-cre21-mvlv/Network-CRE21/Master.txt", [], "v", marks=pytest.mark.slow),
         ("us-smartds-p1uhs23/substations/p1uhs23_1247/Master.dss", ["--frequency-hz", "60"], "pu"),
         ("eu-lv-test-feeder/Master.dss", [], "v"),
     ],

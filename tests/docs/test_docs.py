@@ -43,6 +43,8 @@ def _name(page: Path) -> str:
     return page.relative_to(REPOSITORY).as_posix()
 
 
+QUICK = [REPOSITORY / "README.md", DOCS / "tutorials" / "first-headroom.md", DOCS / "how-to" / "recipes.md"]
+"""Pages that every run of the suite tries; each command of a page starts a process."""
 WITH_RUNNABLE = [p for p in PAGES if any(language in RUN for language, _, _ in _blocks(p))]
 
 
@@ -86,7 +88,9 @@ def _assert_shown(shown: str, output: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the pages' blocks need bash")
-@pytest.mark.parametrize("page", WITH_RUNNABLE, ids=_name)
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=() if p in QUICK else pytest.mark.slow) for p in WITH_RUNNABLE], ids=_name
+)
 def test_every_block_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     if page.name == "README.md" and page.parent == REPOSITORY:
         _execute("bash", "hostcap demo --out my-feeder", tmp_path)  # the README's own commands install, so CI runs them

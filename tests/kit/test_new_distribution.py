@@ -29,6 +29,7 @@ def test_every_kind_has_a_template() -> None:
     assert set(SHAPES) == {kind.kind for kind in KINDS}
 
 
+@pytest.mark.slow
 def test_a_new_distribution_of_every_kind_passes_the_kit(tmp_path: Path) -> None:
     """One process for all of them; each is a package of its own name."""
     for kind in EVERY:

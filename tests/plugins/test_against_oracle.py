@@ -42,8 +42,8 @@ def test_the_demo_feeder_gives_the_oracles_answer_in_every_group(name: str, demo
 @pytest.mark.parametrize(
     "name",
     [
-        "cre21-export",
-        "cre21-import",
+        pytest.param("cre21-export", marks=pytest.mark.slow),
+        pytest.param("cre21-import", marks=pytest.mark.slow),
         "p1uhs23-export",
         "p1uhs23-import",
         "eu-lv-export",

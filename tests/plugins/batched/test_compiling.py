@@ -42,6 +42,7 @@ def test_two_cold_processes_compile_within_a_minute_and_agree(tmp_path: Path) ->
     assert cold[0][0] == cold[1][0] == warm[0] != ""
 
 
+@pytest.mark.slow
 def test_where_no_cache_folder_can_be_written_the_demo_still_works(demo_folder: Path) -> None:
     """numba is left with the one locator that NUMBA_CACHE_DIR feeds, and that is not set."""
     script = (

@@ -569,6 +569,7 @@ SHARED = {
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SHARED))
 def test_public_feeders_give_the_same_tables(networks: Path, tmp_path: Path, name: str) -> None:
     case = real_cases(networks)[name]
