@@ -83,7 +83,7 @@ def read_branches(net: NetTables, buses: Columns, bus_on: BoolArray, nominal_kv:
     names = {"line": line_names, "trafo": transformer_names[:two], "trafo3w": transformer_names[two:]}
     kinds, off = [], {}
     for name, table in tables.items():
-        on = np.flatnonzero(table.bools("in_service"))
+        on = np.flatnonzero(table.bools("in_service")).astype(np.int32)
         if on.size < len(table):
             off[name] = len(table) - on.size
         _require_positive(table, on)
