@@ -273,6 +273,48 @@ def test_a_study_without_the_profile_or_at_night_fails_with_one_line_and_check_s
     assert "no series named 'roof'" in failure(run(named))
 
 
+@pytest.mark.parametrize(
+    "study",
+    [
+        {"plugin": "lv-headroom", "step_kw_per_customer": 1.0, "max_steps": 3},
+        {"plugin": "hv-node-headroom", "step_kw_per_node": 100.0, "max_steps_per_node": 3},
+    ],
+    ids=["lv", "hv"],
+)
+def test_one_dark_instant_of_several_is_named_by_check_too(study: dict[str, Any], demo_folder: Path) -> None:
+    table = {"interval_minutes": 30.0}
+    light, dark = datetime(2025, 1, 13, 2, tzinfo=UTC), datetime(2025, 1, 13, 14, 30, tzinfo=UTC)
+    data: dict[str, Any] = {
+        "name": "panels",
+        "scope": {"feeders": ["demo"], "year": 2025},
+        "network": {"plugin": "opendss", "master": "feeder/Master.dss", "frequency_hz": 50.0},
+        "profiles": {
+            "plugin": "table",
+            "readings": {
+                "files": ["feeder/readings.parquet"],
+                "unit": "kW",
+                "import_column": "import_kw",
+                "export_column": "export_kw",
+                **table,
+            },
+            "series": {"files": ["feeder/series.parquet"], **table},
+        },
+        "study": study,
+        "injection": {"plugin": "pv-system", "profile": "rooftop_pv"},
+        "constraints": [{"plugin": "voltage", "lv_max_v": 253.0, "hv_max_pu": 1.06}],
+    }
+
+    def of(*instants: datetime) -> WorkPackage:
+        initial = {"plugin": "instants", "instants": list(instants)}
+        return WorkPackage(
+            document=structure_study({**data, "initial_state": initial}, demo_folder, default_registry())
+        )
+
+    assert "not above 0.01" not in str(check(of(light)))
+    for told in (str(check(of(light, dark))), failure(run(of(light, dark)))):
+        assert f"'rooftop_pv' is 0 at {dark.isoformat()}, not above 0.01" in told
+
+
 def test_keys_of_the_other_injection_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"injection\.direction: unknown key"):
         package(tmp_path, injection={"plugin": "pv-system", "profile": "rooftop", "direction": "import"})

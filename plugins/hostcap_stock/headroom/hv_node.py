@@ -76,7 +76,7 @@ class HvNodeHeadroomStudy:
     def check(self, job: Job) -> Preview:
         """Solve the first start and the first step of some sites, and say how many states a run solves at most."""
         choice, limits = self.choose(job.network), self.limits(job.network)
-        points = starting_points(self.initial_state, job, self.profiles)
+        points = starting_points(self.initial_state, job, self.profiles, self.injection)
         with start_at(job, points, 0, self.solver) as frozen:
             plan = self.site_plan(frozen, choice, limits)
             try:
@@ -122,7 +122,7 @@ class HvNodeHeadroomStudy:
         job.progress("preparing the start", 0, 0)
         clock = Stopwatch()
         choice, limits = self.choose(job.network), self.limits(job.network)
-        points = starting_points(self.initial_state, job, self.profiles)
+        points = starting_points(self.initial_state, job, self.profiles, self.injection)
         regulators = job.network.regulators
         leasts = {d: LeastOfSites(choice.first.size, regulators) for d in self.injection.directions}
         clock.lap("prepare")

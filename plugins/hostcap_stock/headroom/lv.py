@@ -77,7 +77,7 @@ class LvHeadroomStudy:
 
     def points(self, job: Job) -> tuple[OperatingPoint, ...]:
         """What the starts are frozen at, instants rising; one unless the initial state stands for several."""
-        return starting_points(self.initial_state, job, self.profiles)
+        return starting_points(self.initial_state, job, self.profiles, self.injection)
 
     def prepare(self, frozen: FrozenNetwork, limits: LimitSet | None = None) -> Prepared:
         """Weights, open groups and limits of a feeder at its start; ``limits`` where they are at hand."""

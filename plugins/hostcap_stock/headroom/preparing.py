@@ -16,7 +16,7 @@ from hostcap.growth import Direction
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
-from hostcap.plugins.kinds import InitialState, Job, Profiles, SeveralInstants
+from hostcap.plugins.kinds import InitialState, Injection, Job, Moment, Profiles, SeveralInstants
 from hostcap.power_flow import FrozenNetwork, Solver
 from hostcap.search import STATUSES, SearchResult, Status
 
@@ -107,12 +107,23 @@ def instant_words(instant: datetime) -> str:
     return utc.strftime("%Y-%m-%dT%H:%MZ" if not utc.second and not utc.microsecond else "%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def starting_points(initial_state: InitialState, job: Job, profiles: Profiles | None) -> tuple[OperatingPoint, ...]:
+def starting_points(
+    initial_state: InitialState, job: Job, profiles: Profiles | None, injection: Injection
+) -> tuple[OperatingPoint, ...]:
     """What the starts of a feeder are frozen at, instants rising; one unless the initial state stands for several.
 
     Raises:
-        HostcapError: The initial state gives none, or not in rising order.
+        HostcapError: The initial state gives none, or not in rising order; or growth has nothing to inject at one of
+            them, which is said before any is frozen.
     """
+    points = _points(initial_state, job, profiles)
+    for point in points:
+        for direction in injection.directions:
+            injection.unit(direction, Moment.of(job.network, point, profiles))
+    return points
+
+
+def _points(initial_state: InitialState, job: Job, profiles: Profiles | None) -> tuple[OperatingPoint, ...]:
     if not isinstance(initial_state, SeveralInstants):
         return (initial_state.operating_point(job.network, job.scope, profiles),)
     points = tuple(initial_state.operating_points(job.network, job.scope, profiles))
