@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray, bools, floats, ints
 from hostcap.errors import ModelError
@@ -172,7 +173,7 @@ POSITIVE = {
 """Numbers of branches of which the library takes any, and answers with the physics of none."""
 
 
-def _require_positive(table: Columns, on: IntArray) -> None:
+def _require_positive(table: Columns, on: NDArray[np.intp]) -> None:
     """Refuse branches in service without an extent.
 
     Raises:
