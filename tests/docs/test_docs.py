@@ -223,6 +223,13 @@ def test_the_command_line_page_names_every_command_option_and_exit_code() -> Non
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == codes
 
 
+def test_the_glossary_has_each_word_once_in_order() -> None:
+    text = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| (?!word )(.+?) \|", text, re.MULTILINE)
+    assert len(words) > 60
+    assert words == sorted(set(words), key=lambda word: (word.casefold(), word))
+
+
 def test_every_dependency_has_its_line() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
