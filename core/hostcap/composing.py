@@ -69,6 +69,8 @@ def _job(
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> Job:
+    if not isinstance(network, Network):
+        raise ConfigError(f"network: expected a Network, which a source's load(name) gives, got {network!r:.60}")
     if network.origin is None:
         raise ConfigError(
             f"feeder {network.feeder!r} has no origin, so no engine can be opened for it; load it with a network "

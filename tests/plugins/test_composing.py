@@ -18,7 +18,7 @@ from hostcap.network import Network
 from hostcap_stock.constraints.config import ThermalConfig, VoltageConfig
 from hostcap_stock.constraints.thermal import Thermal
 from hostcap_stock.constraints.voltage import Voltage
-from hostcap_stock.headroom import LVHeadroom
+from hostcap_stock.headroom import HVNodeHeadroom, LVHeadroom
 from hostcap_stock.initial_states import ZeroLoad
 from hostcap_stock.opendss.config import OpenDssConfig
 from hostcap_stock.opendss.source import OpenDssSource
@@ -105,6 +105,32 @@ def test_an_unregistered_limit_binds_like_the_stock_one_and_ids_do_not_depend_on
 def test_no_constraint_is_refused() -> None:
     with pytest.raises(ConfigError, match="constraints: give at least one, such as"):
         LVHeadroom(constraints=[])
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"constraints": LIMITS[0]}, "constraints: expected a list of objects, such as"),
+        ({"constraints": "voltage"}, "constraints: expected a list of objects"),
+        ({"constraints": [type(LIMITS[0])]}, r"constraints: expected an object, got the class \w+; construct it"),
+        ({"solver": "batched"}, "solver: expected an object that was constructed, .* got 'batched'"),
+        ({"checker": "opendss"}, "checker: expected an object"),
+        ({"allocation": None}, "allocation: expected an object .* got None"),
+    ],
+)
+def test_what_is_no_part_is_one_line_before_anything_runs(parts: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        LVHeadroom(**({"constraints": LIMITS} | parts))
+
+
+def test_the_other_study_checks_its_parts_too() -> None:
+    with pytest.raises(ConfigError, match=r"solver: expected an object .* got 'opendss'"):
+        HVNodeHeadroom(constraints=LIMITS, solver="opendss")  # type: ignore[arg-type]
+
+
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"network: expected a Network, .* got 'feeder'"):
+        LVHeadroom(constraints=LIMITS).run("feeder")  # type: ignore[arg-type]
 
 
 def test_settings_are_checked_as_in_a_study_file() -> None:

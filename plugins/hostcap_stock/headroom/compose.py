@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
 from attrs import field, frozen
+from attrs.validators import optional
 
 from hostcap.composing import YEAR, check_study, run_study
 from hostcap.errors import ConfigError
@@ -22,12 +23,29 @@ from hostcap_stock.headroom.lv import LvHeadroomStudy
 from hostcap_stock.initial_states import AsModelled
 from hostcap_stock.injections import NegativeLoad
 
+_SUCH_AS = "Voltage(config=VoltageConfig(lv_max_v=253.0))"
+
 
 def _some(value: Sequence[Constraint]) -> tuple[Constraint, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigError(f"constraints: expected a list of objects, such as [{_SUCH_AS}], got {value!r}")
     found = tuple(value)
     if not found:
-        raise ConfigError("constraints: give at least one, such as Voltage(config=VoltageConfig(lv_max_v=253.0))")
+        raise ConfigError(f"constraints: give at least one, such as {_SUCH_AS}")
+    for each in found:
+        _constructed(None, "constraints", each)
     return found
+
+
+def _constructed(study: Any, part: Any, value: Any) -> None:
+    """A validator of parts: names and classes stand for parts in study files and registries, not here."""
+    name = part if isinstance(part, str) else part.name
+    if isinstance(value, type):
+        raise ConfigError(
+            f"{name}: expected an object, got the class {value.__name__}; construct it: {value.__name__}()"
+        )
+    if isinstance(value, (str, int, float, type(None))):
+        raise ConfigError(f"{name}: expected an object that was constructed, such as BatchedSolver(), got {value!r}")
 
 
 class _Composed:
@@ -93,12 +111,12 @@ class LVHeadroom(_Composed, LvHeadroomConfig):
     """
 
     constraints: Sequence[Constraint] = field(converter=_some)
-    initial_state: InitialState = field(factory=AsModelled)
-    injection: Injection = field(factory=NegativeLoad)
-    allocation: Allocation = field(factory=Uniform)
-    solver: Solver = field(factory=BatchedSolver)
-    profiles: Profiles | None = None
-    checker: Solver | None = None
+    initial_state: InitialState = field(factory=AsModelled, validator=_constructed)
+    injection: Injection = field(factory=NegativeLoad, validator=_constructed)
+    allocation: Allocation = field(factory=Uniform, validator=_constructed)
+    solver: Solver = field(factory=BatchedSolver, validator=_constructed)
+    profiles: Profiles | None = field(default=None, validator=optional(_constructed))
+    checker: Solver | None = field(default=None, validator=optional(_constructed))
 
     def _study(self) -> Study:
         settings, parts = _apart(self, LvHeadroomConfig)
@@ -122,10 +140,10 @@ class HVNodeHeadroom(_Composed, HvNodeHeadroomConfig):
     """
 
     constraints: Sequence[Constraint] = field(converter=_some)
-    initial_state: InitialState = field(factory=AsModelled)
-    injection: Injection = field(factory=NegativeLoad)
-    solver: Solver = field(factory=BatchedSolver)
-    profiles: Profiles | None = None
+    initial_state: InitialState = field(factory=AsModelled, validator=_constructed)
+    injection: Injection = field(factory=NegativeLoad, validator=_constructed)
+    solver: Solver = field(factory=BatchedSolver, validator=_constructed)
+    profiles: Profiles | None = field(default=None, validator=optional(_constructed))
 
     def _study(self) -> Study:
         settings, parts = _apart(self, HvNodeHeadroomConfig)
