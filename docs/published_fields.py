@@ -181,7 +181,7 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
             "{injection.pv-system.profile}, a series of {profiles.table.series.files}; the profile's own ratio and "
             "efficiency are {injection.pv-system.dc_ac_ratio} and {injection.pv-system.efficiency}",
         ),
-        here("powerFactor", "{injection.negative-load.power_factor}, {injection.pv-system.power_factor}; same signs"),
+        here("powerFactor", "{injection.negative-load.power_factor}, of either injection; same signs"),
         always("phaseMatching", "Growth has the phases of the customer's loads"),
     ),
     "IntrinsicSearchConfigInput": (
@@ -216,8 +216,8 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         always("emergVMaxPu", _VOLTS),
         here("baseFrequency", "{network.opendss.frequency_hz}; required"),
         here("voltageBases", "{network.opendss.voltage_bases_kv}; left out, the model's own"),
-        here("maxIter", "{solver.batched.max_iterations}, {solver.opendss.max_iterations}"),
-        here("maxControlIter", "{solver.batched.max_control_iterations}, {solver.opendss.max_control_iterations}"),
+        here("maxIter", "{solver.batched.max_iterations}, of either solver"),
+        here("maxControlIter", "{solver.batched.max_control_iterations}, of either solver"),
         here(
             "mode",
             "Each state is a snapshot. A stretch of time is {initial_state=instants}, over readings of any stretch: "
