@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from attrs import field, frozen
@@ -173,7 +174,7 @@ POSITIVE = {
 """Numbers of branches of which the library takes any, and answers with the physics of none."""
 
 
-def _require_positive(table: Columns, on: NDArray[np.intp]) -> None:
+def _require_positive(table: Columns, on: NDArray[np.signedinteger[Any]]) -> None:
     """Refuse branches in service without an extent.
 
     Raises:
