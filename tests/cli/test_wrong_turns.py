@@ -877,6 +877,27 @@ def test_results_of_a_folder_of_a_table_and_as_csv(street: Path) -> None:
     assert list(frame.columns) == list(read_results(street / "out").to_pandas("lv_group_hosting_capacity").columns)
 
 
+def test_whole_numbers_stay_whole_in_csv_beside_rows_that_have_none(demo_folder: Path, tmp_path: Path) -> None:
+    """``iteration`` is empty where nothing stopped a location; the others are 143, not 143.0."""
+    study = tmp_path / "hv.toml"
+    study.write_text(
+        f"""name = "hv"
+scope = {{feeders = ["demo"], year = 2025}}
+network = {{plugin = "opendss", master = '{demo_folder / "feeder" / "Master.dss"}', frequency_hz = 50}}
+study = {{plugin = "hv-node-headroom", step_kw_per_node = 500.0, max_steps_per_node = 3}}
+constraints = [{{plugin = "thermal", voltage_level = "hv"}}]
+""",
+        encoding="utf-8",
+    )
+    out = str(tmp_path / "out")
+    assert call(("run", str(study), "--out", out)).exit_code == 0
+    _, *rows = call(("results", out, "hv_node_headroom", "--csv")).stdout.splitlines()
+    steps = {row.split(",")[18] for row in rows}
+    assert "" in steps
+    assert len(steps) > 1
+    assert all(step.isdigit() for step in steps - {""})
+
+
 def test_csv_without_a_table_is_refused(street: Path) -> None:
     """`hostcap results FOLDER --csv` asks for CSV of nothing in particular."""
     assert call(RUN).exit_code == 0

@@ -173,7 +173,7 @@ def results(folder: Path, table: str | None, as_csv: bool) -> None:
         if table not in found.names:
             raise click.UsageError(f"no table {table!r} in {folder}; there are: {', '.join(found.names)}")
         if as_csv:
-            click.echo(found[table].to_flat_arrow().to_pandas().to_csv(index=False), nl=False)
+            click.echo(found[table].to_flat_arrow().to_pandas(integer_object_nulls=True).to_csv(index=False), nl=False)
         else:
             show_results_table(found[table], leave_out=["work_package_id"])
 
