@@ -33,7 +33,7 @@ class Join:
         label: Label of each branch, shape (branch,).
         row: Node of each row of the network's own map, -1 where it vanishes, shape (row,).
         owner: Column of each node in the tables of branches, where buses of one node are added, shape (node,).
-        ends: Station at the first end of each label, then at the other, shape (2 label,).
+        at_bus: Node of each bus, which is its station too, -1 for none, shape (bus,).
         every_label, every_bus, ones: 0, 1, 2 and so on of labels and buses, and 1 for each bus.
     """
 
@@ -42,7 +42,7 @@ class Join:
     label: IntArray
     row: IntArray
     owner: IntArray
-    ends: IntArray
+    at_bus: IntArray
     every_label: IntArray
     every_bus: IntArray
     ones: FloatArray
@@ -132,7 +132,7 @@ def _joined(network: FlowNetwork) -> Join:
         label=ints(label),
         row=ints(at_bus[network.row_bus]),
         owner=ints([place_of[name] for name in names]),
-        ends=ints(np.concatenate([at_bus[joined_network.from_bus], at_bus[joined_network.to_bus]])),
+        at_bus=ints(at_bus),
         every_label=ints(np.arange(first.size)),
         every_bus=ints(np.arange(network.bus.size)),
         ones=floats(np.ones(network.bus.size)),
@@ -149,17 +149,10 @@ def _numbered(listed: list[str]) -> list[str]:
     return numbered
 
 
-def by_owner(column: IntArray, of_row: IntArray) -> IntArray:
-    """Owner of each row, -1 for none."""
-    found = np.where(of_row >= 0, column[of_row], -1).astype(np.int32) if column.size else of_row
-    done(found)
-    return found
-
-
 def shares(
     join: Join, flow_mw: FloatArray, loss_mw: FloatArray, way: Way, own_mw: FloatArray, other_mw: FloatArray
-) -> tuple[Shares, IntArray]:
-    """Shares under the original's labels, and the column of each user in all tables but that of its bus use.
+) -> tuple[Shares, IntArray, IntArray]:
+    """Shares under the original's labels, and the column of each user and row in all tables but that of its bus use.
 
     There, buses of one node are added. Use of a bus is half of all adjacent branches' shares, and half of its own MW on
     the diagonal.
@@ -173,11 +166,11 @@ def shares(
         other_mw: MW of each node in the other direction, as this one has traced it.
     """
     network, bus = join.network, way.bus
-    user, column, user_mw = done(*owned(join.owner, way.user, way.user_mw))
-    source, factor, twice, half = done(
-        *labelled(way.upstream, join.label, network.from_bus, network.to_bus, flow_mw, loss_mw, way.local)
+    user, column, row, user_mw = done(*owned(join.owner, way.user, way.user_mw, way.of_row))
+    source, factor, used, half, at = done(
+        *labelled(way.upstream, join.label, join.at_bus, network.from_bus, network.to_bus, flow_mw, loss_mw, way.local)
     )
-    station_user, place, row, cell, cell_mw = done(*diagonal(way.user, own_mw, other_mw))
+    station_user, place, node, cell, cell_mw = done(*diagonal(way.user, own_mw, other_mw))
     users, buses = user.size, network.bus.size
     return (
         Shares(
@@ -187,15 +180,16 @@ def shares(
             bus_mw=mixed(bus, join.every_bus, join.every_bus, join.ones, buses, users, column=column),
             station_mw=mixed(
                 bus,
-                join.ends,
-                twice,
+                at,
+                used,
                 half,
                 network.node.size,
                 station_user.size,
                 column=place,
-                cells=(row, cell, cell_mw),
+                cells=(node, cell, cell_mw),
             ),
             station_user=station_user,
         ),
         column,
+        row,
     )

@@ -272,6 +272,7 @@ def stations(
 def labelled(
     upstream: bool,
     label: IntArray,
+    at_bus: IntArray,
     from_bus: IntArray,
     to_bus: IntArray,
     flow: FloatArray,
@@ -281,7 +282,8 @@ def labelled(
     """Bus of each label, and its part of that bus's row: the sum of the MW of its branches, with sign, over what flows.
 
     Returns:
-        Bus and part; and the buses twice and half of each part twice, for both ends of each label.
+        Bus and part of each label; and bus whose row is used by half, part, and node (of ``at_bus``) that uses it: at
+        the other end of each label, then at the labels' bus itself, once for all of its labels.
     """
     size = from_bus.size
     at_from, at_to = np.zeros(size), np.zeros(size)
@@ -292,19 +294,24 @@ def labelled(
         at_from[label[e]] += left if back else flow[e]
         at_to[label[e]] += flow[e] if back else left
     source, factor = np.empty(size, dtype=np.int32), np.empty(size)
-    twice, half = np.empty(2 * size, dtype=np.int32), np.empty(2 * size)
+    buses = local.size
+    used, user = np.empty(size + buses, dtype=np.int32), np.empty(size + buses, dtype=np.int32)
+    half = np.zeros(size + buses)
+    for bus in range(buses):
+        used[size + bus], user[size + bus] = bus, at_bus[bus]
     for n in range(size):
         with_tail = (at_to[n] >= 0) == upstream
         source[n] = from_bus[n] if with_tail else to_bus[n]
         factor[n] = abs(at_from[n] if with_tail else at_to[n]) * local[source[n]]
-        twice[n] = twice[size + n] = source[n]
-        half[n] = half[size + n] = 0.5 * factor[n]
-    return source, factor, twice, half
+        used[n], user[n] = source[n], at_bus[to_bus[n] if with_tail else from_bus[n]]
+        half[n] = 0.5 * factor[n]
+        half[size + source[n]] += half[n]
+    return source, factor, used, half, user
 
 
 @compiled
-def owned(owner: IntArray, user: IntArray, user_mw: FloatArray) -> Any:
-    """Owners of users, each once and rising; the owner's place of each user; and MW by owner."""
+def owned(owner: IntArray, user: IntArray, user_mw: FloatArray, of_row: IntArray) -> Any:
+    """Owners of users, each once and rising; the owner's place of each user and of each row; and MW by owner."""
     place = np.full(owner.size, -1, dtype=np.int32)
     for n in range(user.size):
         place[owner[user[n]]] = 0
@@ -321,7 +328,10 @@ def owned(owner: IntArray, user: IntArray, user_mw: FloatArray) -> Any:
     for n in range(user.size):
         column[n] = place[owner[user[n]]]
         mw[column[n]] += user_mw[n]
-    return found, column, mw
+    row = np.empty(of_row.size, dtype=np.int32)
+    for n in range(of_row.size):
+        row[n] = column[of_row[n]] if of_row[n] >= 0 else -1
+    return found, column, row, mw
 
 
 @compiled

@@ -16,7 +16,7 @@ from hostcap.errors import TraceError
 from hostcap.findings import some
 from hostcap.flows import FailedPeriod, FlowNetwork, FlowPeriod
 from hostcap.tracing import DirectedFlows, Shares, Trace, TraceBalance, directed
-from hostcap_stock.bialek.compat import Joins, by_owner, shares
+from hostcap_stock.bialek.compat import Joins, shares
 from hostcap_stock.bialek.config import BialekConfig
 from hostcap_stock.bialek.cycles import Cycle, cycles
 from hostcap_stock.bialek.equations import equations
@@ -83,9 +83,8 @@ class BialekTracer:
         findings = findings_of(network, flows, balance, dead_end, dropped_mw)
         if join:
             mw = (period.flow_mw, period.loss_mw)
-            up_shares, up_column = shares(join, *mw, up, flows.generation_mw, up_row)
-            down_shares, down_column = shares(join, *mw, down, flows.load_mw, down_row)
-            by_taker, by_supplier = by_owner(down_column, down.of_row), by_owner(up_column, up.of_row)
+            up_shares, up_column, by_supplier = shares(join, *mw, up, flows.generation_mw, up_row)
+            down_shares, down_column, by_taker = shares(join, *mw, down, flows.load_mw, down_row)
         else:
             up_shares, down_shares = _shares(network, flows, up, down, down_part)
             by_taker, by_supplier = down.of_row, up.of_row

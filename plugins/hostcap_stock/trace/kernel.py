@@ -53,17 +53,20 @@ def add_mixed(
 ) -> None:
     """``add_rows`` of mixed rows, which are never made; ``transposed``: rows and columns of ``total`` change places."""
     width = column.size
-    to = np.full(width, -1, dtype=np.int64)
+    to = np.zeros(width, dtype=np.uint32)
+    whole = True
     for k in range(width):
         if column[k] >= 0:
             to[k] = place[column[k]]
+        else:
+            whole = False
     for n in range(target.size):
         if target[n] < 0 or not factor[n] > 0.0:
             continue
         at, part = row[target[n]], weight * factor[n]
         for q in range(first[source[n]], first[source[n] + 1]):
-            k = to[base_column[q]]
-            if k >= 0:
+            if whole or column[base_column[q]] >= 0:
+                k = to[np.uint32(base_column[q])]
                 if transposed:
                     total[k, at] += part * mw[q]
                 else:

@@ -10,24 +10,23 @@ from hostcap._arrays import FloatArray
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
-LARGEST = 1e11
-"""Values from here on are left to Python, as those are that lie between two numbers of so many decimals."""
+LARGEST = 1e15
+"""Numbers from here on are left to Python, as those are that lie between two numbers of so many decimals."""
 
 
-@njit(cache=True, nogil=True)
-def doubtful(values: FloatArray, decimals: int) -> bool:
-    """Whether a value is too large, or too near to a half of the last decimal, to be rounded here."""
-    scale = 10.0**decimals
-    for n in range(values.size):
-        scaled = values[n] * scale
-        if not 0.0 <= scaled < LARGEST or abs(scaled - np.floor(scaled) - 0.5) < 1e-15 * (1.0 + scaled):
-            return True
-    return False
+def numbers(values: FloatArray, decimals: int) -> Places:
+    """Values in units of the last decimal, rounded as Python formats them."""
+    scaled = values * 10.0**decimals
+    near_half = np.abs(scaled - np.floor(scaled) - 0.5) < 1e-15 * (1.0 + scaled)
+    found = np.floor(np.where(scaled < LARGEST, scaled, 0.0) + 0.5).astype(np.int64)
+    for place in np.flatnonzero(near_half | (scaled >= LARGEST)).tolist():
+        found[place] = int(f"{values[place]:.{decimals}f}".replace(".", ""))
+    return found
 
 
 @njit(cache=True, nogil=True)
 def cells(
-    names: Bytes, name_end: Places, first: Places, column: Places, values: FloatArray, width: int, decimals: int
+    names: Bytes, name_end: Places, first: Places, column: Places, values: Places, width: int, decimals: int
 ) -> Bytes:
     """Lines of a name and ``width`` cells each.
 
@@ -36,14 +35,13 @@ def cells(
         name_end: End of each.
         first: First entry of each line, and the end of the last.
         column: Column of each entry, each once in a line.
-        values: Entry, from 0; none of them doubtful.
+        values: Of each entry, as ``numbers`` gives them.
         width: Number of columns.
         decimals: Decimals, at least 1.
     """
     lines = name_end.size
     text = np.empty(names.size + lines * (1 + width * (3 + decimals)) + 20 * values.size, dtype=np.uint8)
     number, digits = np.zeros(width, dtype=np.int64), np.empty(24, dtype=np.uint8)
-    scale = 10.0**decimals
     at, begin = 0, 0
     for line in range(lines):
         for n in range(begin, name_end[line]):
@@ -51,7 +49,7 @@ def cells(
             at += 1
         begin = name_end[line]
         for n in range(first[line], first[line + 1]):
-            number[column[n]] = int(np.floor(values[n] * scale + 0.5))
+            number[column[n]] = values[n]
         for k in range(width):
             text[at] = 44  # a comma
             at += 1

@@ -71,24 +71,12 @@ def _lines(
     width: int,
 ) -> str:
     """A line for each name; what its cells do not say is 0."""
-    from hostcap_stock.writers.cells import cells, doubtful
+    from hostcap_stock.writers.cells import cells, numbers
 
-    if doubtful(values, DECIMALS):
-        # Python's own rounding knows every digit.
-        mw = (f"%.{DECIMALS}f " * values.size % tuple(values.tolist())).split()
-        columns, begin = column.tolist(), first.tolist()
-        empty = [f"{0.0:.{DECIMALS}f}"] * width
-        text = []
-        for line, name in enumerate(names):
-            here = empty.copy()
-            for entry in range(begin[line], begin[line + 1]):
-                here[columns[entry]] = mw[entry]
-            text.append(",".join([name, *here]) + "\n")
-        return "".join(text)
     encoded = [name.encode() for name in names]
     ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
     joined = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-    return cells(joined, ends, first, column, values, width, DECIMALS).tobytes().decode()
+    return cells(joined, ends, first, column, numbers(values, DECIMALS), width, DECIMALS).tobytes().decode()
 
 
 def _coded(names: np.ndarray[Any, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import csv
 from io import StringIO
-from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostcap_stock.writers.cells import doubtful
 from hostcap_stock.writers.wide import _lines, _quoted
 
 MW = st.one_of(
     st.floats(0.0, 1e4, allow_subnormal=False),
     st.integers(0, 10**7).map(lambda n: n / 20000.0),  # halves of the last decimal
-    st.sampled_from([0.0, 1e-5, 4.9999e-5, 0.9999, 0.99995, 1e7, 1e15]),
+    st.sampled_from([0.0, 1e-5, 4.9999e-5, 0.9999, 0.99995, 1e7, 1e13]),
 )
 
 
@@ -34,9 +31,3 @@ def test_every_cell_is_what_python_writes(mw: list[float], seed: int) -> None:
     first = np.searchsorted(row, np.arange(len(names) + 1))
     text = _lines([_quoted(name) for name in names], first, column, np.array(mw), width)
     assert list(csv.reader(StringIO(text))) == [[name, *line] for name, line in zip(names, expected, strict=True)]
-
-
-@pytest.mark.parametrize(("value", "left_to_python"), [(0.00005, True), (0.12345, True), (1e9, True), (0.12346, False)])
-def test_what_lies_between_two_numbers_is_left_to_python(value: float, left_to_python: bool) -> None:
-    values: Any = np.array([value])
-    assert doubtful(values, 4) is left_to_python
