@@ -149,7 +149,13 @@ def test_levels_of_the_demo_hold_when_solved_directly(demo_folder: Path) -> None
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("p1uhs23-export", 20), ("cre21-export", 20), ("ckt5-export", 20), ("eu-lv-export", 1), ("csiro-n-import", 1)],
+    [
+        ("p1uhs23-export", 20),
+        pytest.param("cre21-export", 20, marks=pytest.mark.slow),
+        ("ckt5-export", 20),
+        ("eu-lv-export", 1),
+        ("csiro-n-import", 1),
+    ],
 )
 def test_levels_of_real_feeders_hold_when_solved_directly(name: str, count: int, networks: Path) -> None:
     case = real_cases(networks)[name]

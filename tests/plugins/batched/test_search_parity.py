@@ -46,6 +46,10 @@ def case_of(networks: Path, name: str, initial: str, direction: str) -> Case:
     )
 
 
+LARGE = {"8500", "8500-unbalanced", "cre21"}
+"""Networks whose whole search on the engine takes long."""
+
+
 @pytest.mark.parametrize("name", ["export", "import", "export-leading", "no-hv-stop", "no-lock"])
 def test_the_demos_answers_do_not_depend_on_solver_or_search(name: str, demo_folder: Path) -> None:
     assert_same_search(demo_cases(demo_folder)[name])
@@ -53,7 +57,7 @@ def test_the_demos_answers_do_not_depend_on_solver_or_search(name: str, demo_fol
 
 @pytest.mark.shared
 @pytest.mark.parametrize("direction", ["export", "import"])
-@pytest.mark.parametrize("name", list(PUBLIC))
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in PUBLIC])
 def test_a_public_networks_answers_do_not_depend_on_solver_or_search(name: str, direction: str, networks: Path) -> None:
     initial = "zero-load" if name in ("cre21", "csiro-j") else "as-modelled"
     assert_same_search(case_of(networks, name, initial, direction))
