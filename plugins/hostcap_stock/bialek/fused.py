@@ -210,10 +210,14 @@ def closed(
     dead = np.empty(size, dtype=np.int32)
     count, worst, dead_mw = 0, -1, 0.0
     for bus in range(size):
+        through = 0.0
         for q in range(up_first[bus], up_first[bus + 1]):
-            up_through[bus] += up_mw[q]
+            through += up_mw[q]
+        up_through[bus] = through
+        through = 0.0
         for q in range(down_first[bus], down_first[bus + 1]):
-            down_through[bus] += down_mw[q]
+            through += down_mw[q]
+        down_through[bus] = through
         most[bus] = max(in_mw[bus], out_mw[bus])
         if out_mw[bus] < _ZERO_MW and in_mw[bus] >= _ZERO_MW:
             dead[count] = bus

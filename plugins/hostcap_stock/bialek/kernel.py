@@ -71,6 +71,14 @@ def ordering(tail: IntArray, head: IntArray, mw: FloatArray, size: int) -> tuple
 
 
 @compiled
+def wider(held: Any, used: int, count: int) -> Any:
+    """An array with more room, which starts as ``held`` does."""
+    more = np.empty(2 * held.size + count, dtype=held.dtype)
+    more[:used] = held[:used]
+    return more
+
+
+@compiled
 def sweep(
     order: Long,
     backwards: bool,
@@ -102,8 +110,8 @@ def sweep(
     first_in, in_branch = leaving(head, passed, size)
     first_own, own_row = leaving(row_bus, row_mw, size)
     begin, end = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    column, mw = np.empty(16 * size + users, dtype=np.int32), np.empty(16 * size + users)
-    scratch, touched = np.zeros(users), np.empty(users, dtype=np.int32)
+    column, mw = np.empty(8 * size + users, dtype=np.int32), np.empty(8 * size + users)
+    scratch, touched = np.zeros(users), np.empty(users + 1, dtype=np.int32)
     marked = np.zeros(users, dtype=np.bool_)
     used = 0
     for place in range(size):
@@ -117,20 +125,32 @@ def sweep(
                     touched[count] = k
                     count += 1
                 scratch[k] += row_mw[own_row[p]]
-        for p in range(first_in[bus], first_in[bus + 1]):
-            e = in_branch[p]
-            for q in range(begin[tail[e]], end[tail[e]]):
+        low, high = first_in[bus], first_in[bus + 1]
+        if count == 0 and high - low == 1:
+            # Most buses are reached over one branch: their rows are parts of a row, and nothing is to be added.
+            part, source = passed[in_branch[low]], tail[in_branch[low]]
+            count = end[source] - begin[source]
+            if used + count > column.size:
+                column, mw = wider(column, used, count), wider(mw, used, count)
+            start = begin[source]
+            for n in range(count):
+                column[used + n] = column[start + n]
+                mw[used + n] = part * mw[start + n]
+            begin[bus] = used
+            used += count
+            end[bus] = used
+            continue
+        for p in range(low, high):
+            part, source = passed[in_branch[p]], tail[in_branch[p]]
+            for q in range(begin[source], end[source]):
                 k = column[q]
-                if not marked[k]:
-                    marked[k] = True
-                    touched[count] = k
-                    count += 1
-                scratch[k] += passed[e] * mw[q]
+                # No jump here, as nobody could foresee it.
+                touched[count] = k
+                count += 0 if marked[k] else 1
+                marked[k] = True
+                scratch[k] += part * mw[q]
         if used + count > column.size:
-            more, wide = np.empty(2 * column.size + count, dtype=np.int32), np.empty(2 * column.size + count)
-            more[:used] = column[:used]
-            wide[:used] = mw[:used]
-            column, mw = more, wide
+            column, mw = wider(column, used, count), wider(mw, used, count)
         begin[bus] = used
         for n in range(count):
             k = touched[n]

@@ -84,16 +84,22 @@ class Index:
     def users(self, places: _Places, user: IntArray) -> IntArray:
         """Places of users, which are index into the network's nodes."""
         found = places.node[user]
-        if (found < 0).any():
+        if found.size and found.min() < 0:
             new = user[found < 0]
             places.node[new] = self.node.places(places.network.node[new].tolist())
             found = places.node[user]
+        found.setflags(write=False)
         return ints(found)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Number of branches, stations and nodes met so far."""
+        return len(self.branch.listed), len(self.station.listed), len(self.node.listed)
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Shape of each block by the names met so far."""
-        branches, stations, nodes = (len(n.listed) for n in (self.branch, self.station, self.node))
+        branches, stations, nodes = self.size
         rows = {"branch": branches, "station": stations, "pair": nodes}
         return {block: (2 if block == "own" else rows[block.partition("_")[0]], nodes) for block in BLOCKS}
 
@@ -110,6 +116,7 @@ class Sums:
         balance: Sums of ``MEANS``, MW times minutes.
         mismatch_mw, mismatch_bus, islands: Extremes.
         cycles: Periods with a directed cycle.
+        fitted: Size of the index that the blocks were last made for.
     """
 
     index: Index
@@ -124,6 +131,7 @@ class Sums:
     mismatch_bus: str = ""
     islands: int = 0
     cycles: int = 0
+    fitted: tuple[int, int, int] = (0, 0, 0)
 
     def cleared(self) -> Sums:
         """Empty sums in the memory of these, which are then of no more use: handing out fresh memory is slow."""
@@ -135,7 +143,10 @@ class Sums:
         """Add a traced period."""
         places = self.index.of(trace.network)
         up, down = (self.index.users(places, shares.user) for shares in (trace.up, trace.down))
-        station_up, station_down = (self.index.users(places, s.station_user) for s in (trace.up, trace.down))
+        station_up, station_down = (
+            users if shares.station_user is shares.user else self.index.users(places, shares.station_user)
+            for users, shares in ((up, trace.up), (down, trace.down))
+        )
         self._fit()
         minutes, blocks = trace.period.minutes, self.blocks
         for block, row, column, rows in (
@@ -174,6 +185,7 @@ class Sums:
         """
         if other.used and last_use and not as_one and not self.blocks:
             self.blocks, other.blocks = other.blocks, {}
+            self.fitted, other.fitted = other.fitted, (0, 0, 0)
         elif other.used:
             self._fit()
             scale = 1.0 / other.weight if as_one else 1.0
@@ -215,6 +227,9 @@ class Sums:
 
     def _fit(self) -> None:
         """Make the blocks large enough for the index, with room for more names, so that they seldom grow."""
+        if self.fitted == self.index.size and self.blocks:
+            return
+        self.fitted = self.index.size
         for block, (rows, columns) in self.index.shapes.items():
             held = self.blocks.get(block)
             if held is not None and held.shape[0] >= rows and held.shape[1] >= columns:
