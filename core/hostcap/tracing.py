@@ -192,7 +192,7 @@ class MixedRows(_ByContent):
         return ShareRows(
             first=np.concatenate([[0], np.cumsum(counts)]),
             column=place % max(self.width, 1),
-            mw=sums(which, mw, place.size),
+            mw=sums(ints(which), mw, place.size),
             width=self.width,
         )
 

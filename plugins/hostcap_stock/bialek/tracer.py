@@ -23,7 +23,7 @@ from hostcap_stock.bialek.equations import equations
 from hostcap_stock.bialek.findings import findings_of
 from hostcap_stock.bialek.fused import closed, stations
 from hostcap_stock.bialek.kernel import ordering
-from hostcap_stock.bialek.ways import Way, at_once, by_steps, counted, done, mixed
+from hostcap_stock.bialek.ways import NO_CELLS, Way, at_once, by_steps, counted, done, mixed
 
 AHEAD = 2
 """Periods that wait for each thread."""
@@ -199,17 +199,18 @@ def _shares(
     for way, tail, parts, cells in (
         (up, flows.send, (entered, flows.send, up.shared), (own, up.of_row, flows.generation_mw)),
         # What is generated at a station is shared as its bus is.
-        (down, flows.receive, (target, source, factor), None),
+        (down, flows.receive, (target, source, factor), NO_CELLS),
     ):
         users = way.user.size
-        of_station = (way.bus, *parts, network.stations.size, users)
+        index, of, weight = parts
+        stations_mw = mixed(way.bus, index, of, weight, network.stations.size, users, cells=cells)
         both.append(
             Shares(
                 user=way.user,
                 user_mw=way.user_mw,
                 branch_mw=mixed(way.bus, counted(branches), tail, way.shared, branches, users),
                 bus_mw=way.bus,
-                station_mw=mixed(*of_station, cells=cells) if cells else mixed(*of_station),
+                station_mw=stations_mw,
             )
         )
     return both[0], both[1]

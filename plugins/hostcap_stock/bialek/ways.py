@@ -15,8 +15,8 @@ from hostcap_stock.bialek.fused import NUMBER, traced
 from hostcap_stock.bialek.kernel import Long
 
 Cells = tuple[IntArray, IntArray, FloatArray]
-_NO_CELLS: Cells = (ints(()), ints(()), np.empty(0))
-_NO_CELLS[2].setflags(write=False)
+NO_CELLS: Cells = (ints(()), ints(()), np.empty(0))
+NO_CELLS[2].setflags(write=False)
 _MOST_COUNTED = 4096
 _COUNTED = ints(np.arange(_MOST_COUNTED))
 
@@ -68,7 +68,7 @@ def mixed(
     width: int,
     *,
     column: IntArray | None = None,
-    cells: Cells = _NO_CELLS,
+    cells: Cells = NO_CELLS,
 ) -> MixedRows:
     """Mixed rows; users are those of ``base`` unless ``column`` says otherwise."""
     return MixedRows(
