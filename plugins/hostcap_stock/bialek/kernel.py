@@ -71,7 +71,7 @@ def ordering(tail: IntArray, head: IntArray, mw: FloatArray, size: int) -> tuple
 
 
 @compiled
-def wider(held: Any, used: int, count: int) -> Any:
+def wider(held: Any, used: Any, count: Any) -> Any:
     """An array with more room, which starts as ``held`` does."""
     more = np.empty(2 * held.size + count, dtype=held.dtype)
     more[:used] = held[:used]

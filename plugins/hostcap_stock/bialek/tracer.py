@@ -196,21 +196,19 @@ def _shares(
         *stations(network.bus_station, flows.send, flows.receive, down.shared, network.row_bus, down_part)
     )
     both = []
-    for way, tail, parts, cells in (
+    for way, tail, (to, at, part), cells in (
         (up, flows.send, (entered, flows.send, up.shared), (own, up.of_row, flows.generation_mw)),
         # What is generated at a station is shared as its bus is.
         (down, flows.receive, (target, source, factor), NO_CELLS),
     ):
         users = way.user.size
-        index, of, weight = parts
-        stations_mw = mixed(way.bus, index, of, weight, network.stations.size, users, cells=cells)
         both.append(
             Shares(
                 user=way.user,
                 user_mw=way.user_mw,
                 branch_mw=mixed(way.bus, counted(branches), tail, way.shared, branches, users),
                 bus_mw=way.bus,
-                station_mw=stations_mw,
+                station_mw=mixed(way.bus, to, at, part, network.stations.size, users, cells=cells),
             )
         )
     return both[0], both[1]

@@ -17,8 +17,7 @@ from hostcap_stock.bialek.kernel import Long
 Cells = tuple[IntArray, IntArray, FloatArray]
 NO_CELLS: Cells = (ints(()), ints(()), np.empty(0))
 NO_CELLS[2].setflags(write=False)
-_MOST_COUNTED = 4096
-_COUNTED = ints(np.arange(_MOST_COUNTED))
+_COUNTED = ints(np.arange(4096))
 
 
 @frozen(kw_only=True, eq=False)
@@ -54,9 +53,10 @@ def done(*arrays: Any) -> Any:
 def counted(size: int) -> IntArray:
     """0, 1, 2 and so on; read-only."""
     global _COUNTED
-    if size > _COUNTED.size:
-        _COUNTED = ints(np.arange(2 * size))
-    return _COUNTED[:size]
+    held = _COUNTED  # other threads may put another one there
+    if size > held.size:
+        held = _COUNTED = ints(np.arange(2 * size))
+    return held[:size]
 
 
 def mixed(
