@@ -15,10 +15,8 @@ from hostcap.network import (
     SQRT3,
     Buses,
     Conductors,
-    Customers,
     Equipment,
     Groups,
-    Injectors,
     Network,
     Nodes,
     phase_code,
@@ -28,6 +26,7 @@ from hostcap_stock.networks.customers import CustomerTable, assign_customers
 from hostcap_stock.networks.noted import note_network, note_ratings
 from hostcap_stock.opendss.distances import bus_distances
 from hostcap_stock.opendss.hv_locations import read_hv_locations
+from hostcap_stock.opendss.injectors import check_loads, injectors_of, require_customers
 from hostcap_stock.opendss.model import Model, TransformerRecord
 from hostcap_stock.opendss.ratings import transformer_ratings
 from hostcap_stock.opendss.regulators import read_regulators
@@ -79,7 +78,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
     Raises:
         ModelError: Voltage bases are missing or do not fit, or there is no LV customer.
     """
-    _check_loads(model)
+    check_loads(model)
     neutral = _neutral(model.node_number, options.neutral_numbers)
     live = _live(model)
     _check_bases_present(model, live)
@@ -90,7 +89,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
     distribution = [t for t in model.transformers if _is_distribution(model, t, lv)]
     groups = _groups(model, layout, distribution)
     equipment, conductors = _conductors(model, layout, groups, distribution, options, findings)
-    injectors = _injectors(model, groups)
+    injectors = injectors_of(model, groups)
     customers = assign_customers(
         injectors=injectors,
         bus_names=model.bus_names,
@@ -100,7 +99,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
         table=options.customer_table,
         findings=findings,
     )
-    _require_customers(injectors, customers)
+    require_customers(injectors, customers)
     regulators, unjudged = read_regulators(model, equipment, conductors)
     note_network(
         buses=len(model.bus_names),
@@ -184,21 +183,7 @@ def _live(model: Model) -> BoolArray:
     return live_nodes(len(model.node_names), ends_array[:, 0], ends_array[:, 1], model.source_nodes)
 
 
-# Loads and voltage bases
-
-
-def _check_loads(model: Model) -> None:
-    """A load without a finite power or a rated voltage leaves the whole model without voltages."""
-    for injector in model.injectors:
-        powers = (injector.load_kw, injector.load_kvar, injector.generation_kw, injector.generation_kvar)
-        if not np.all(np.isfinite(powers)):
-            raise ModelError(f"{injector.kind} {injector.name}: kW and kvar must be finite numbers, got {powers}")
-        if not injector.kv > 0:
-            raise ModelError(f"{injector.kind} {injector.name}: kv must be > 0, got {injector.kv:g}")
-    named = [f"{injector.kind} {injector.name}" for injector in model.injectors]
-    twice = sorted({name for name in named if named.count(name) > 1}) if len(set(named)) < len(named) else []
-    if twice:
-        raise ModelError(f"{twice[0]}: the model has several of this name; give each its own (AllowDuplicates)")
+# Voltage bases
 
 
 def _suggested_bases(model: Model) -> list[float]:
@@ -473,40 +458,4 @@ def _conductors(
             normal_a=columns["normal_a"],
             emergency_a=columns["emergency_a"],
         ),
-    )
-
-
-# Injectors and customers
-
-
-def _injectors(model: Model, groups: CapacityGroups) -> Injectors:
-    records = model.injectors
-    counts = [r.nodes.size for r in records]
-    place = {name.lower(): i for i, name in enumerate(model.bus_names)}
-    bus = np.asarray([place[r.bus] for r in records], dtype=np.int32)
-    return Injectors(
-        name=[r.name for r in records],
-        kind=[r.kind for r in records],
-        bus=bus,
-        group=groups.bus_group[bus],
-        phases=[r.phases for r in records],
-        delta=[r.delta for r in records],
-        kv=[r.kv for r in records],
-        terminal_ptr=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
-        terminal_node=np.concatenate([r.nodes for r in records]) if records else [],
-        load_kw=[r.load_kw for r in records],
-        load_kvar=[r.load_kvar for r in records],
-        generation_kw=[r.generation_kw for r in records],
-        generation_kvar=[r.generation_kvar for r in records],
-    )
-
-
-def _require_customers(injectors: Injectors, customers: Customers) -> None:
-    if np.any(customers.grows) or np.any(injectors.kind[customers.element] == "load"):
-        return
-    loads = [str(n) for n in injectors.name[injectors.kind == "load"]]
-    found = f"found {len(loads)} HV loads: {some(loads)}" if loads else "found no load at all"
-    raise ModelError(
-        f"the feeder has no LV customer (a load at a bus below 1 kV line-to-line); {found}; "
-        "check voltage_bases_kv, or use a model that holds the LV networks"
     )
