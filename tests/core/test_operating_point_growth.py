@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from small_network import SmallNetwork
 
 from hostcap.growth import ConstantPower, Growth, UnitInjection, customer_growth
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
+from hostcap.testing.networks import SmallNetwork
 
 INSTANT = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from attrs import field, frozen
-from small_network import SmallNetwork
 
 import hostcap_stock.writers.plugin
 from hostcap import Results, WorkPackage, check, read_results, run
@@ -37,6 +36,7 @@ from hostcap.network import Network, Origin
 from hostcap.plugins import Job, NetworkPlugin, Registry, SolverPlugin, StudyPlugin, Takes, hookimpl
 from hostcap.plugins.kinds import Preview
 from hostcap.tables import Chunk, Column, Table, TableSchema, findings_table
+from hostcap.testing.networks import SmallNetwork
 from hostcap.workers import Workers
 
 RUN_FILE = "hostcap-run.json"

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_network import SmallNetwork
 
 from hostcap.config import structure
 from hostcap.errors import ConfigError
 from hostcap.limits import THERMAL, VOLTAGE_HIGH, VOLTAGE_LOW, LimitSet, LinearLimits
 from hostcap.network import Network
 from hostcap.solution import Solution
+from hostcap.testing.networks import SmallNetwork
 from hostcap_stock.constraints.config import ThermalConfig, VoltageConfig
 from hostcap_stock.constraints.thermal import Thermal
 from hostcap_stock.constraints.voltage import Voltage

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_network import SmallNetwork
 
 import hostcap_stock.allocations.plugin
 import hostcap_stock.batched.plugin
@@ -31,6 +30,7 @@ from hostcap.plugins import Registry
 from hostcap.power_flow import States
 from hostcap.search import STATUSES, SearchRules, Status, lock_out_search
 from hostcap.solution import Solution
+from hostcap.testing.networks import SmallNetwork
 from hostcap_stock.allocations import Uniform
 from hostcap_stock.headroom.answer import solve_answer
 from hostcap_stock.initial_states import (

@@ -17,7 +17,6 @@ import pytest
 from headroom_oracle import oracle
 from hypothesis import given
 from hypothesis import strategies as st
-from small_network import SmallNetwork
 from studying import Case, answers, demo_cases, real_cases
 
 from hostcap.errors import ConfigError, HostcapError
@@ -25,6 +24,7 @@ from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.running import run
 from hostcap.testing.frozen import ArrayFrozen, at_nominal
+from hostcap.testing.networks import SmallNetwork
 from hostcap_stock.allocations import Weighted, WeightedConfig
 from hostcap_stock.initial_states import AsModelled, FixedLoad, ZeroLoad
 
