@@ -92,7 +92,7 @@ def test_feeders_without_lv_customers_linearise_to_the_engines_start(
     networks: Path, master: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No study takes them, but they mix models 1, 2, 4 and 5, delta and wye, regulators and open switches."""
-    for refusal in ("_require_customers", "_check_bases_fit"):
+    for refusal in ("require_customers", "_check_bases_fit"):
         monkeypatch.setattr(f"hostcap_stock.opendss.network.{refusal}", lambda *_: None)
     from batched.cases import start_misfit
 
