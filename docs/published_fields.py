@@ -289,10 +289,10 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         here("pFactorBaseImports", "{network.opendss.load_power_factor}; likewise"),
         not_yet("pFactorForecastPv", _FORECAST),
         not_yet("ratingThreshold", "Ratings are those that the model states, each by itself"),
-        always(
+        here(
             "seed",
-            "Nothing is drawn at random, so there is nothing to seed: the same input gives the same model, the same "
-            "ids and the same tables",
+            "{profiles.table.readings.seed}: whose readings a customer without any follows is the one thing that may be "
+            "drawn at random, and then it is required. All else is the same for the same input: model, ids and tables",
         ),
         not_yet("simplifyNetwork", _SIMPLER),
         not_yet("simplifyPLSIThreshold", _SIMPLER),

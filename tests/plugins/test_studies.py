@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import json
 import re
 import shutil
 from collections import Counter
@@ -28,6 +30,7 @@ ALL = [
     "cre21-import-zero-load",
     "ckt5-fixed-time",
     "csiro-n-import",
+    "csiro-n-pool-import",
     "eu-lv-day-readings",
     "eu-lv-export",
     "eu-lv-export-pv-system",
@@ -369,6 +372,40 @@ def test_customers_of_a_real_feeder_follow_a_pool_of_readings(solver: str, studi
     for c in customers:
         kw = float(at[f"{c['house']} import"]) - float(at[f"{c['house']} export"])
         assert starts[c["customer"]] == pytest.approx(kw, abs=1e-6)
+
+
+def test_customers_of_a_real_feeder_follow_meters_that_a_seed_drew(
+    studies: Path, networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every start is what the trial's own file says of some meter at that hour; both solvers answer alike."""
+    monkeypatch.syspath_prepend(str(STUDIES.parents[1]))
+    make = importlib.import_module("make_pool").make
+    trial = networks / "au-halfhour-profiles" / "smartgridsmartcities.json"
+    make(trial, studies / "smart-grid-day.parquet")
+    path = studies / "csiro-n-pool-import.toml"
+    one, other, again = (
+        run(WorkPackage.read(path, overrides=overrides))
+        for overrides in (["profiles.readings.seed=1"], ["solver.plugin=opendss"], ["profiles.readings.seed=2"])
+    )
+    assert not one.failed and not other.failed and not again.failed
+    for left, right in zip(one["headroom_profile"].rows(), other["headroom_profile"].rows(), strict=True):
+        assert left["headroom_kw_per_customer"] == right["headroom_kw_per_customer"]
+    [note] = [row for row in one["findings"].rows() if row["code"] == "readings-from-pool"]
+    assert note["count"] == 63 and "of 404 meters" in note["message"] and "seed 1" in note["message"]
+
+    (group,) = one["lv_group_hosting_capacity"].rows()
+    local = as_datetime(group["timestamp"]) + timedelta(hours=10)
+    assert local.hour in range(16, 22)  # the evening peak answers
+    read = [
+        kw
+        for day in json.loads(trial.read_text(encoding="utf-8")).values()
+        for stamp, kw in zip(day["time"], day["p"], strict=True)
+        if stamp.endswith(local.strftime("T%H:%M:%S"))
+    ]
+    starts = [row["initial_kw"] for row in one["customer_allocations"].rows()]
+    assert all(min(abs(kw - start) for kw in read) < 1e-9 for start in starts)
+    assert len(set(starts)) > 40
+    assert starts != [row["initial_kw"] for row in again["customer_allocations"].rows()]
 
 
 def test_where_nobody_has_to_stop_only_what_others_stopped_moves(studies: Path) -> None:

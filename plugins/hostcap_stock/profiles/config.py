@@ -102,8 +102,15 @@ class ReadingsConfig:
         default="refuse",
         metadata=about("A customer without a reading: refuse, 0, the last one of the day before, or the model's kW"),
     )
-    missing_customers: Literal["refuse", "zero", "as-modelled"] | None = field(
-        default=None, metadata=about("A customer with no reading in the whole table; unset for the same as `missing`")
+    missing_customers: Literal["refuse", "zero", "as-modelled", "from-pool"] | None = field(
+        default=None,
+        metadata=about(
+            "A customer with no reading in the whole table; unset for the same as `missing`; `from-pool`: it follows a "
+            "meter that is no customer's own, drawn at random by `seed`"
+        ),
+    )
+    seed: int | None = field(
+        default=None, metadata=about("Of the draw from the pool: any whole number; the same one, the same draw")
     )
     missing_instants: Literal["refuse", "leave-out", "fill"] = field(
         default="refuse",
@@ -117,7 +124,7 @@ class ReadingsConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        problems = [*_powers(self), *_layout(self)]
+        problems = [*_powers(self), *_layout(self), *_pool(self)]
         if problems:
             raise ConfigError(problems)
 
@@ -142,6 +149,20 @@ def _powers(config: ReadingsConfig) -> list[str]:
             key = f"{one}_kvar_column" if column is not None else f"{one}_power_factor"
             problems.append(f"{key}: there is no {one}_column for it to go with")
     return problems
+
+
+def _pool(config: ReadingsConfig) -> list[str]:
+    drawn = config.missing_customers == "from-pool"
+    if drawn and config.seed is None:
+        return ['seed: missing_customers = "from-pool" draws at random; state a whole number']
+    if not drawn and config.seed is not None:
+        return ['seed: nothing is drawn at random; remove it, or set missing_customers = "from-pool"']
+    if drawn and config.unknown_customers != "refuse":
+        return [
+            'unknown_customers: with missing_customers = "from-pool", readings that are no customer\'s own are the '
+            "pool; remove it"
+        ]
+    return []
 
 
 def _layout(config: ReadingsConfig) -> list[str]:

@@ -12,6 +12,7 @@ from hostcap.network import Network
 from hostcap.profiles import InstantArray, as_datetime
 from hostcap_stock.profiles.config import ReadingsConfig
 from hostcap_stock.profiles.owners import Owners
+from hostcap_stock.profiles.pool import Drawn
 from hostcap_stock.profiles.readings import Readings
 from hostcap_stock.profiles.rules import Filled
 
@@ -22,6 +23,7 @@ def noted(
     config: ReadingsConfig,
     network: Network,
     owners: Owners,
+    drawn: Drawn | None,
     raw: Readings,
     filled: Filled,
     imported: FloatArray,
@@ -33,6 +35,7 @@ def noted(
         config: The rules.
         network: The feeder.
         owners: Whose readings they are.
+        drawn: Who follows a meter of a pool.
         raw: As read.
         filled: After the rules.
         imported: What each id takes, kW, shape (instant, id + 1).
@@ -43,6 +46,7 @@ def noted(
         *_filled(network, owners, filled, imported, exported, span),
         *_left_out(filled, span),
         *_of_the_table(raw),
+        *_from_pool(config, owners, drawn, imported, exported, span),
         *_of_nobody(owners, filled, imported, exported, span),
         *_without_kvar(config),
         *_without_columns(raw),
@@ -114,6 +118,30 @@ def _of_the_table(raw: Readings) -> Iterator[Finding]:
             kw=kw,
             message=f"{twice} readings {span} are there twice; one of each counts (mean kW of those that do not)",
         )
+
+
+def _from_pool(
+    config: ReadingsConfig,
+    owners: Owners,
+    drawn: Drawn | None,
+    imported: FloatArray,
+    exported: FloatArray,
+    span: str,
+) -> Iterator[Finding]:
+    if drawn is None:
+        return
+    who, place = drawn.owner, owners.reading[drawn.owner]
+    followed = np.unique(place).size
+    kw = (imported + exported)[:, place].sum(axis=1)
+    yield Finding(
+        severity=Severity.WARNING,
+        code="readings-from-pool",
+        element=some([f"{owners.name[each]} as {owners.ids[meter]}" for each, meter in zip(who, place, strict=True)]),
+        count=int(who.size),
+        kw=float(kw.mean()) if kw.size else 0.0,
+        message=f"{who.size} customers without readings follow {followed} of {drawn.meters} meters of the pool {span}, "
+        f"drawn at random with seed {config.seed} (mean kW)",
+    )
 
 
 def _of_nobody(

@@ -30,7 +30,7 @@ class Readings:
         instant: Every end of an interval in the window, shape (instant,).
         values: By quantity, kW or kvar, shape (instant, id); nan where there is no reading.
         dropped: How many readings were there twice, and the mean kW over the window of those that do not count.
-        unknown: Names that were not asked for, with their mean kW over the window.
+        unknown: Names that were not asked for, with their mean kW over the window; none where they are a pool.
         without: Ids that a wide table has no column of, by quantity.
     """
 
@@ -264,10 +264,11 @@ class _Sink:
                 f"profiles.readings: {twice} readings are there twice in {self._window()}: same customer, same time. "
                 'A clock put back does that: write times in UTC. Or set duplicates = "first" or "last"'
             )
-        if self.unknown and self.config.unknown_customers == "refuse":
+        unknown = {} if self.config.missing_customers == "from-pool" else self.unknown
+        if unknown and self.config.unknown_customers == "refuse":
             raise ProfileError(
-                f"profiles.readings: readings of {len(self.unknown)} customers that the feeder does not have: "
-                f"{some(sorted(self.unknown))} (it has {some(list(self.ids))}); mend the names, or set "
+                f"profiles.readings: readings of {len(unknown)} customers that the feeder does not have: "
+                f"{some(sorted(unknown))} (it has {some(list(self.ids))}); mend the names, or set "
                 'unknown_customers = "leave-out"'
             )
         count = max(self.instant.size, 1)
@@ -276,7 +277,7 @@ class _Sink:
             instant=self.instant,
             values=self.values,
             dropped=(twice, (self.row_kw - kept) / count if twice else 0.0),
-            unknown={name: kw / count for name, kw in self.unknown.items()},
+            unknown={name: kw / count for name, kw in unknown.items()},
             without=self._without(),
         )
 

@@ -87,7 +87,7 @@ def fill(
     absent = ~present
     refused = absent[kept] & needed & (np.asarray(rule) == "refuse")
     if refused.any():
-        _refuse(instant[kept], refused, label)
+        _refuse(config, instant[kept], refused, label)
     modelled = absent & (np.asarray(rule) == "as-modelled")
     previous = np.asarray(rule) == "previous"
     if (absent[kept] & needed & previous).any():
@@ -105,20 +105,21 @@ def fill(
 
 
 def _rules(config: ReadingsConfig, count: int, known: Callable[[], BoolArray]) -> tuple[str, ...]:
-    if config.missing_customers is None or config.missing_customers == config.missing:
+    if config.missing_customers in (None, config.missing, "from-pool"):  # who drew has readings, the others gaps
         return (config.missing,) * count
     return tuple(config.missing if there else config.missing_customers for there in known())
 
 
-def _refuse(instant: InstantArray, refused: BoolArray, label: Callable[[int], str]) -> None:
+def _refuse(config: ReadingsConfig, instant: InstantArray, refused: BoolArray, label: Callable[[int], str]) -> None:
     columns = np.flatnonzero(refused.any(axis=0))
     whole: BoolArray = np.asarray(refused.all(axis=0))
     names = [label(int(place)) for place in columns]
     first = instant[int(np.flatnonzero(refused[:, columns[0]])[0])]
     if whole[columns].all():
+        key = "missing" if config.missing_customers == "from-pool" else "missing_customers"
         raise ProfileError(
             f"profiles.readings: {columns.size} customers have no reading: {some(names)}; add them, set customer_id "
-            'if readings have other names, or set missing_customers = "zero" or "as-modelled"'
+            f'if readings have other names, or set {key} = "zero" or "as-modelled"'
         )
     raise ProfileError(
         f"profiles.readings: {int(refused.sum())} readings of {columns.size} customers are missing ({some(names)}), "

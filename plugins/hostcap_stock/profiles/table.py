@@ -17,6 +17,7 @@ from hostcap_stock.profiles.config import ReadingsConfig, SeriesConfig, TableCon
 from hostcap_stock.profiles.files import TimedFile
 from hostcap_stock.profiles.notes import noted
 from hostcap_stock.profiles.owners import Owners, owners_of
+from hostcap_stock.profiles.pool import Drawn, follow_pool
 from hostcap_stock.profiles.readings import Readings, named, opened, read, times_of
 from hostcap_stock.profiles.rules import LOOK_BACK_DAYS, Filled, fill
 from hostcap_stock.profiles.series import extent_of, read_series
@@ -49,7 +50,7 @@ class TableProfiles:
                 "unit and the columns"
             )
         files = self._readings_files(config, network.feeder)
-        owners = owners_of(network, config.customer_id)
+        owners, drawn = self._owners(config, files, network)
         looked_back = config.missing == "previous"
         start = window.start - timedelta(days=LOOK_BACK_DAYS) if looked_back else window.start
         raw = read(config, files, owners.ids, Window(start=start, end=window.end))
@@ -63,7 +64,7 @@ class TableProfiles:
             known=lambda: self._known(config, files, owners, network.feeder),
             extent=lambda: extent_of(files),
         )
-        return _placed(config, network, owners, raw, filled)
+        return _placed(config, network, owners, drawn, raw, filled)
 
     def series(self, network: Network, name: str, window: Window) -> Series:
         """A named series over a window.
@@ -94,11 +95,24 @@ class TableProfiles:
             self._open[key] = files
         return self._open[key]
 
+    def _owners(
+        self, config: ReadingsConfig, files: list[TimedFile], network: Network
+    ) -> tuple[Owners, Drawn | None]:
+        owners = owners_of(network, config.customer_id)
+        if config.seed is None:
+            return owners, None
+        names = self._names(config, files, network.feeder)
+        return follow_pool(owners, network.customers.id.size, network.feeder, names, config.seed)
+
     def _known(self, config: ReadingsConfig, files: list[TimedFile], owners: Owners, feeder: str) -> BoolArray:
+        names = self._names(config, files, feeder)
+        return np.asarray([*(each.casefold() in names for each in owners.ids), False])
+
+    def _names(self, config: ReadingsConfig, files: list[TimedFile], feeder: str) -> set[str]:
+        """Every name in the whole table, in folded case."""
         if feeder not in self._named:
             self._named[feeder] = named(config, files)
-        there = [each.casefold() in self._named[feeder] for each in owners.ids]
-        return np.asarray([*there, False])
+        return self._named[feeder]
 
 
 def _paths(files: tuple[Path, ...], feeder: str) -> list[Path]:
@@ -120,7 +134,9 @@ def _label(owners: Owners, place: int) -> str:
     return repr(name) if name.casefold() == whose.casefold() else f"{name!r} of customer {whose!r}"
 
 
-def _placed(config: ReadingsConfig, network: Network, owners: Owners, raw: Readings, filled: Filled) -> PowerProfiles:
+def _placed(
+    config: ReadingsConfig, network: Network, owners: Owners, drawn: Drawn | None, raw: Readings, filled: Filled
+) -> PowerProfiles:
     """Readings of owners as what their injectors do, and what there is to say of them."""
     values = filled.values
     if "net" in values:
@@ -147,7 +163,7 @@ def _placed(config: ReadingsConfig, network: Network, owners: Owners, raw: Readi
         load_kvar=spread(import_kvar, owners.consuming, injectors.load_kvar),
         generation_kw=spread(exported, owners.generating, injectors.generation_kw),
         generation_kvar=spread(export_kvar, owners.generating, injectors.generation_kvar),
-        findings=noted(config, network, owners, raw, filled, imported, exported),
+        findings=noted(config, network, owners, drawn, raw, filled, imported, exported),
     )
 
 
