@@ -12,13 +12,14 @@ import argparse
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 EAST = timezone(timedelta(hours=10))
 PER_DAY = 48
 MIDNIGHT = datetime(2025, 7, 16, tzinfo=EAST)
 
 
-def rows_of(days: dict[str, dict[str, list[float] | list[str]]]) -> list[tuple[datetime, str, float]]:
+def rows_of(days: dict[str, dict[str, list[Any]]]) -> list[tuple[datetime, str, float]]:
     """End of interval in UTC, meter and kW, in the order of meters and of the day; the day ends with 24:00."""
     rows = []
     for meter, day in sorted(days.items()):

@@ -291,8 +291,8 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         not_yet("ratingThreshold", "Ratings are those that the model states, each by itself"),
         here(
             "seed",
-            "{profiles.table.readings.seed}: whose readings a customer without any follows is the one thing that may be "
-            "drawn at random, and then it is required. All else is the same for the same input: model, ids and tables",
+            "{profiles.table.readings.seed}: whose readings a customer without any follows is the one thing that may "
+            "be drawn at random, and then it is required. All else is the same for the same input: model, ids and tables",
         ),
         not_yet("simplifyNetwork", _SIMPLER),
         not_yet("simplifyPLSIThreshold", _SIMPLER),

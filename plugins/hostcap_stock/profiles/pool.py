@@ -63,9 +63,7 @@ def draw(customers: Iterable[str], meters: Iterable[str], *, seed: int, feeder: 
     return dict(zip(own, drawn, strict=True))
 
 
-def follow_pool(
-    owners: Owners, customers: int, feeder: str, named: Iterable[str], seed: int
-) -> tuple[Owners, Drawn]:
+def follow_pool(owners: Owners, customers: int, feeder: str, named: Iterable[str], seed: int) -> tuple[Owners, Drawn]:
     """Owners of whom those without readings follow the pool: the meters of a table that are nobody's own.
 
     An HV element, a customer without a load, and one on a dead node draw none.

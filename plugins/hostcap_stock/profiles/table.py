@@ -95,9 +95,7 @@ class TableProfiles:
             self._open[key] = files
         return self._open[key]
 
-    def _owners(
-        self, config: ReadingsConfig, files: list[TimedFile], network: Network
-    ) -> tuple[Owners, Drawn | None]:
+    def _owners(self, config: ReadingsConfig, files: list[TimedFile], network: Network) -> tuple[Owners, Drawn | None]:
         owners = owners_of(network, config.customer_id)
         if config.seed is None:
             return owners, None
