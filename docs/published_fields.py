@@ -292,7 +292,7 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         here(
             "seed",
             "{profiles.table.readings.seed}: whose readings a customer without any follows is the one thing that may "
-            "be drawn at random, and then it is required. All else is the same for the same input: model, ids and tables",
+            "be drawn at random, and then it is required. All else is the same for the same input: model, ids, tables",
         ),
         not_yet("simplifyNetwork", _SIMPLER),
         not_yet("simplifyPLSIThreshold", _SIMPLER),
