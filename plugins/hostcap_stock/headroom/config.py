@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from attrs import field, fields, frozen
+from attrs import Attribute, field, fields, frozen
 
 from hostcap.config import about, between, not_empty, positive, unique
 
@@ -55,12 +55,8 @@ class LvHeadroomConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.debug_snapshots:
-            return
         chosen = fields(LvHeadroomConfig)
-        for key in (chosen.debug_snapshot_groups, chosen.debug_snapshot_stops):
-            if getattr(self, key.name) != key.default:
-                raise ValueError(f"{key.name} says which snapshots are kept; add debug_snapshots = true, or remove it")
+        _only_with_snapshots(self, chosen.debug_snapshot_groups, chosen.debug_snapshot_stops)
 
 
 LocationKind = Literal["dtx-hv-terminal", "switch-upstream-terminal", "line-tee"]
@@ -88,3 +84,33 @@ class HvNodeHeadroomConfig:
         validator=[not_empty, unique],
         metadata=about("Transformers, switches and buses to ask, * and ? standing for any text; unset asks all"),
     )
+    debug_snapshots: bool = field(
+        default=False,
+        metadata=about(
+            "Keep every node and conductor of the start, the last valid and the violating state of locations"
+        ),
+    )
+    debug_snapshot_locations: tuple[str, ...] = field(
+        default=("*",),
+        validator=not_empty,
+        metadata=about("Locations whose states are kept, by name as in location_names"),
+    )
+    debug_snapshot_stops: int = field(
+        default=10,
+        validator=between(1, 10_000),
+        metadata=about(
+            "Most locations kept of a feeder and direction (those of equal bus and phases count once), in table order; "
+            "the rest is counted"
+        ),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        chosen = fields(HvNodeHeadroomConfig)
+        _only_with_snapshots(self, chosen.debug_snapshot_locations, chosen.debug_snapshot_stops)
+
+
+def _only_with_snapshots(config: LvHeadroomConfig | HvNodeHeadroomConfig, *keys: Attribute[Any]) -> None:
+    """Refuse keys that say which snapshots are kept where none are."""
+    for key in keys:
+        if not config.debug_snapshots and getattr(config, key.name) != key.default:
+            raise ValueError(f"{key.name} says which snapshots are kept; add debug_snapshots = true, or remove it")

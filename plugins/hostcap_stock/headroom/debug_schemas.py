@@ -5,23 +5,38 @@ from __future__ import annotations
 from hostcap.tables import Column, TableSchema
 from hostcap_stock.headroom.schemas import DIRECTION, GROUP, RUN
 
+_GROWTH_AT = Column(
+    "growth_at",
+    "text",
+    "What has grown in the state: groups (all, at their levels), or the bus and nodes of an HV location alone, such as "
+    "b.1.2.3; start where nothing has",
+    key=True,
+)
+
 DEBUG_SNAPSHOTS = TableSchema(
     name="debug_snapshots",
-    meaning="Which state debug_nodes and debug_conductors keep for a group; only where the study asks for it.",
-    order="by direction and instant, groups in model order; start, last-valid, violating",
+    meaning="Which state debug_nodes and debug_conductors keep for a group or an HV location; only where asked for. "
+    "A row has the key of a group (lv-headroom) or of a location (hv-node-headroom); the other is empty.",
+    order="by direction and instant, groups in model order, locations as in hv_node_headroom; start, last-valid, "
+    "violating",
     columns=(
         *RUN,
         *GROUP,
         DIRECTION,
         Column("snapshot", "text", "start, last-valid or violating; no violating where no limit stopped", key=True),
         Column("iteration", "integer", "Step of the state"),
-        Column("status", "text", "How the search of the group ended"),
+        Column("status", "text", "How the search of the group or location ended"),
+        Column("location_type", "text", "As in hv_node_headroom; empty for a group", key=True),
+        Column("terminal_mrid", "text", "As in hv_node_headroom; empty for a group", key=True),
+        Column("conducting_equipment_mrid", "text", "As in hv_node_headroom; empty for a group", key=True),
+        Column("phase_code", "text", "Phases on which the location grows; empty for a group"),
+        _GROWTH_AT,
     ),
 )
 DEBUG_NODES = TableSchema(
     name="debug_nodes",
     meaning="One node, dead or neutral ones too, in one kept state.",
-    order="by direction, instant and step; nodes in model order",
+    order="by direction, instant, location and step; nodes in model order",
     columns=(
         *RUN,
         DIRECTION,
@@ -34,12 +49,13 @@ DEBUG_NODES = TableSchema(
         Column("voltage_deg", "number", "Angle of the voltage to ground", unit="degree"),
         Column("to_neutral_v", "number", "Size of the voltage to neutral, else to ground, as limits see it", unit="V"),
         Column("nominal_v", "number", "Nominal voltage to ground", unit="V"),
+        _GROWTH_AT,
     ),
 )
 DEBUG_CONDUCTORS = TableSchema(
     name="debug_conductors",
     meaning="One conductor at one terminal of a line or transformer in one kept state.",
-    order="by direction, instant and step; conductors in model order",
+    order="by direction, instant, location and step; conductors in model order",
     columns=(
         *RUN,
         DIRECTION,
@@ -56,5 +72,6 @@ DEBUG_CONDUCTORS = TableSchema(
         Column("current_deg", "number", "Its angle", unit="degree"),
         Column("normal_a", "number", "Normal rating by the method; empty where unrated", unit="A"),
         Column("emergency_a", "number", "Emergency rating by the method; empty where unrated", unit="A"),
+        _GROWTH_AT,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -35,6 +36,7 @@ from hostcap_stock.headroom.findings import start_findings
 from hostcap_stock.headroom.hv_choice import LocationChoice, choose_locations
 from hostcap_stock.headroom.hv_findings import site_findings
 from hostcap_stock.headroom.hv_least import LeastOfSites, SitesSearched
+from hostcap_stock.headroom.hv_snapshots import SiteSnapshots
 from hostcap_stock.headroom.hv_tables import node_profile, node_tables
 from hostcap_stock.headroom.joining import joined_findings
 from hostcap_stock.headroom.labels import Labels
@@ -76,6 +78,7 @@ class HvNodeHeadroomStudy:
     def check(self, job: Job) -> Preview:
         """Solve the first start and the first step of some sites, and say how many states a run solves at most."""
         choice, limits = self.choose(job.network), self.limits(job.network)
+        kept = SiteSnapshots.of(self.config, job.network, choice)
         points = starting_points(self.initial_state, job, self.profiles, self.injection)
         with start_at(job, points, 0, self.solver) as frozen:
             plan = self.site_plan(frozen, choice, limits)
@@ -112,17 +115,19 @@ class HvNodeHeadroomStudy:
             ("limits", limits.description),
             ("limit rows", str(limits.row_count)),
             ("limits broken at the start", "unknown" if start is None else str(start.row.size)),
+            *([] if kept is None else [("debug snapshots at most", kept.words(network))]),
             ("states to solve at most", str(most)),
             ("seconds at most, about", f"{most * seconds:.3g}"),
         ]
         return Preview(feeder=job.scope.feeder, facts=tuple(facts), findings=tuple(found))
 
     def run(self, job: Job) -> Iterator[Chunk]:
-        """Search every location of one feeder, in each direction from each instant; yields one chunk."""
+        """Search every location, in each direction from each instant; yields snapshots if asked for, then one chunk."""
         job.progress("preparing the start", 0, 0)
         clock = Stopwatch()
         choice, limits = self.choose(job.network), self.limits(job.network)
         points = starting_points(self.initial_state, job, self.profiles, self.injection)
+        kept = SiteSnapshots.of(self.config, job.network, choice)
         regulators = job.network.regulators
         leasts = {d: LeastOfSites(choice.first.size, regulators) for d in self.injection.directions}
         clock.lap("prepare")
@@ -131,7 +136,12 @@ class HvNodeHeadroomStudy:
                 clock.lap("start")
                 for direction, least in leasts.items():
                     self._search(job, frozen, point, choice, limits, direction, least, clock)
-        chunk = self._chunk(job, choice, limits, list(leasts.values()))
+        if kept is not None:
+            labels_of = functools.partial(self._labels, job, limits)
+            opened = functools.partial(self._opened, job, points, choice, limits)
+            yield from kept.chunks(job, choice, list(leasts.values()), labels_of, opened)
+            clock.lap("snapshots")
+        chunk = self._chunk(job, choice, limits, list(leasts.values()), kept)
         clock.lap("tables")
         yield attrs.evolve(chunk, summary=_summary(list(leasts.values()), clock.seconds))
 
@@ -163,6 +173,24 @@ class HvNodeHeadroomStudy:
         finally:
             plan.close()
 
+    @contextmanager
+    def _opened(
+        self,
+        job: Job,
+        points: Sequence[OperatingPoint],
+        choice: LocationChoice,
+        limits: LimitSet,
+        least: LeastOfSites,
+        place: int,
+    ) -> Iterator[Plan]:
+        """The plan of a search that was closed, once more."""
+        with start_at(job, points, place, self.solver) as frozen:
+            plan = self.site_plan(frozen, choice, limits, least.searches[place].direction)
+            try:
+                yield plan
+            finally:
+                plan.close()
+
     def _levels(self, job: Job, plan: Plan, sites: int) -> AloneResult:
         def report(done: int, most: int) -> None:
             job.progress("searching", done, most)
@@ -191,13 +219,24 @@ class HvNodeHeadroomStudy:
             limits=limits.description,
         )
 
-    def _chunk(self, job: Job, choice: LocationChoice, limits: LimitSet, leasts: Sequence[LeastOfSites]) -> Chunk:
+    def _chunk(
+        self,
+        job: Job,
+        choice: LocationChoice,
+        limits: LimitSet,
+        leasts: Sequence[LeastOfSites],
+        kept: SiteSnapshots | None,
+    ) -> Chunk:
         labels_of = functools.partial(self._labels, job, limits)
         tables = node_tables(job.network, choice, limits, leasts, labels_of)
         if isinstance(self.initial_state, SeveralInstants):
             tables = (*tables, node_profile(job.network, choice, leasts, labels_of))
+        found = [*job.network.findings, *choice.findings, *_findings(job.network, choice, limits, leasts)]
+        if kept is not None:
+            tables = (*tables, kept.whose(job.network, choice, leasts, labels_of))
+            found += kept.findings()
         findings = findings_table(
-            [*job.network.findings, *choice.findings, *_findings(job.network, choice, limits, leasts)],
+            found,
             work_package_id=job.work_package_id,
             scenario=job.scope.scenario,
             feeder=job.scope.feeder,

@@ -85,7 +85,7 @@ def _rows(
         **labels.run_columns(size),
         "location_type": locations.kind[at],
         "asset_name": locations.name[at],
-        "terminal_mrid": [_terminal(network, location) for location in at.tolist()],
+        "terminal_mrid": [terminal_name(network, location) for location in at.tolist()],
         "conducting_equipment_mrid": locations.name[at],
         "associated_equipment_mrids": [network.equipment.name[locations.tied_to(i)] for i in at.tolist()],
         "nominal_voltage_kv": network.buses.nominal_kv[locations.bus[at]],
@@ -108,7 +108,7 @@ def _rows(
     return Table.build(schema, {name: columns[name] for name in schema.names}, labels.metadata)
 
 
-def _terminal(network: Network, location: int) -> str:
+def terminal_name(network: Network, location: int) -> str:
     """Equipment and terminal, such as ``tx.1``; the bus itself where the location is a bus."""
     locations = network.hv_locations
     name, terminal = locations.name[location], int(locations.terminal[location])

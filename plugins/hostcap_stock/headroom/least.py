@@ -12,7 +12,8 @@ from hostcap.network import Network
 from hostcap.power_flow import Plan
 from hostcap_stock.headroom.answer import Answer, solve_answer
 from hostcap_stock.headroom.preparing import IDLE, Searched
-from hostcap_stock.headroom.snapshots import FullState, SnapshotRequest
+from hostcap_stock.headroom.snapshot_states import FullState
+from hostcap_stock.headroom.snapshots import SnapshotRequest
 from hostcap_stock.headroom.tables import binding_sets
 from hostcap_stock.headroom.usage import Explain, Usage
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import BoolArray, ComplexArray, IntArray
+from hostcap._arrays import BoolArray, IntArray
 from hostcap.errors import ConfigError
 from hostcap.findings import Finding, Severity, some
 from hostcap.network import Network
@@ -21,28 +21,25 @@ from hostcap.power_flow import Plan
 from hostcap.search import NEVER, STATUSES, SearchResult, Status
 from hostcap.tables import Table, concatenate
 from hostcap_stock.headroom.config import LvHeadroomConfig
-from hostcap_stock.headroom.debug_schemas import DEBUG_CONDUCTORS, DEBUG_NODES, DEBUG_SNAPSHOTS
+from hostcap_stock.headroom.debug_schemas import DEBUG_SNAPSHOTS
 from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.preparing import IDLE, Searched
+from hostcap_stock.headroom.snapshot_states import (
+    EVERYWHERE,
+    LAST_VALID,
+    LOCATION_KEYS,
+    START,
+    VIOLATING,
+    FullState,
+    conductor_rows,
+    growth_at,
+    node_rows,
+    snapshot_columns,
+)
 from hostcap_stock.headroom.tables import group_columns
 
 if TYPE_CHECKING:
     from hostcap_stock.headroom.least import Least
-
-START, LAST_VALID, VIOLATING = "start", "last-valid", "violating"
-
-
-@frozen(kw_only=True, eq=False)
-class FullState:
-    """One state in full.
-
-    Attributes:
-        node_v: Node voltages, V, complex, shape (node,).
-        conductor_a: Conductor currents, A, complex, shape (conductor,).
-    """
-
-    node_v: ComplexArray
-    conductor_a: ComplexArray
 
 
 @frozen(kw_only=True, eq=False)
@@ -177,10 +174,11 @@ class _Snapshots:
     def tables(self, network: Network) -> tuple[Table, ...]:
         """Which state is whose, and every node and conductor of each."""
         steps = sorted({step for stop in self.stops for step in stop.steps.values()})
+        kept = [(growth_at(EVERYWHERE, step), step, self.states[step]) for step in steps]
         return (
             self._whose(network),
-            concatenate([self._nodes(network, step) for step in steps]),
-            concatenate([self._conductors(network, step) for step in steps]),
+            concatenate([node_rows(network, self.labels, *each) for each in kept]),
+            concatenate([conductor_rows(network, self.labels, *each) for each in kept]),
         )
 
     def _whose(self, network: Network) -> Table:
@@ -188,78 +186,16 @@ class _Snapshots:
         return Table.build(
             DEBUG_SNAPSHOTS,
             {
-                **self._run(len(rows)),
+                **snapshot_columns(self.labels, len(rows)),
                 **group_columns(network, np.asarray([stop.group for stop, _, _ in rows], dtype=np.int32)),
                 "snapshot": [name for _, name, _ in rows],
                 "iteration": [step for _, _, step in rows],
                 "status": [stop.status.value for stop, _, _ in rows],
+                **dict.fromkeys(LOCATION_KEYS, [None] * len(rows)),
+                "growth_at": [growth_at(EVERYWHERE, step) for _, _, step in rows],
             },
             self.labels.metadata,
         )
-
-    def _run(self, size: int) -> dict[str, Any]:
-        return {**self.labels.run_columns(size), "headroom_direction": [self.labels.direction.value] * size}
-
-    def _nodes(self, network: Network, step: int) -> Table:
-        nodes, volts = network.nodes, self.states[step].node_v
-        size = volts.size
-        referred = volts - np.where(nodes.reference >= 0, volts[nodes.reference], 0.0)
-        return Table.build(
-            DEBUG_NODES,
-            {
-                **self._run(size),
-                "iteration": [step] * size,
-                "bus": network.buses.name[nodes.bus],
-                "node": nodes.number,
-                "capacity_group_head_id": _heads(network)[network.buses.group[nodes.bus]],
-                "live": nodes.live,
-                "voltage_v": np.abs(volts),
-                "voltage_deg": np.degrees(np.angle(volts)),
-                "to_neutral_v": np.abs(referred),
-                "nominal_v": nodes.nominal_v,
-            },
-            self.labels.metadata,
-        )
-
-    def _conductors(self, network: Network, step: int) -> Table:
-        conductors, equipment = network.conductors, network.equipment
-        amps = self.states[step].conductor_a
-        node = conductors.node
-        bus = network.buses.name[network.nodes.bus[np.maximum(node, 0)]].copy()
-        bus[node < 0] = None
-        return Table.build(
-            DEBUG_CONDUCTORS,
-            {
-                **self._run(amps.size),
-                "iteration": [step] * amps.size,
-                "conducting_equipment_mrid": equipment.name[conductors.equipment],
-                "conducting_equipment_type": equipment.kind[conductors.equipment],
-                "terminal_sequence_number": conductors.terminal,
-                "conductor": _place_at_terminal(network),
-                "phase": conductors.phase,
-                "bus": bus,
-                "node": np.where(node >= 0, network.nodes.number[np.maximum(node, 0)], 0),
-                "capacity_group_head_id": _heads(network)[equipment.group[conductors.equipment]],
-                "current_a": np.abs(amps),
-                "current_deg": np.degrees(np.angle(amps)),
-                "normal_a": conductors.normal_a,
-                "emergency_a": conductors.emergency_a,
-            },
-            self.labels.metadata,
-        )
-
-
-def _heads(network: Network) -> Any:
-    return np.asarray([None, *network.groups.id], dtype=object)
-
-
-def _place_at_terminal(network: Network) -> IntArray:
-    """1, 2, ... within each terminal, in model order."""
-    conductors = network.conductors
-    fresh = np.ones(conductors.node.size, dtype=bool)
-    fresh[1:] = (np.diff(conductors.equipment) != 0) | (np.diff(conductors.terminal) != 0)
-    first = np.maximum.accumulate(np.where(fresh, np.arange(fresh.size), 0))
-    return np.asarray(np.arange(fresh.size) - first + 1, dtype=np.int32)
 
 
 def _left_out(network: Network, groups: Sequence[int]) -> list[Finding]:
