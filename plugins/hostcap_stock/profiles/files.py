@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from hostcap.errors import ProfileError
 from hostcap.plugins._nearest import did_you_mean
 from hostcap.profiles import as_datetime, interval_us
+from hostcap_stock.profiles.scans import UNREADABLE, one_line, rows_of
 
-PARQUET, CSV = (".parquet", ".pq"), (".csv", ".txt")
 _MINUTE_US, _DAY_US = 60_000_000, 86_400_000_000
 _SPACING_ROWS = 100_000
 UsArray = NDArray[np.int64]
@@ -91,11 +91,11 @@ class TimedFile:
     def __init__(self, path: Path, times: Times, *, texts: Sequence[str] = ()) -> None:
         self.path = path
         self._times = times
-        self._dataset = _opened(path, (times.column, *texts))
-        self.names: tuple[str, ...] = tuple(self._dataset.schema.names)
+        self._rows = rows_of(path, texts, times.column)
+        self.names: tuple[str, ...] = tuple(self._rows.schema.names)
         self._count = Counter(self.names)
         self.need([times.column])
-        self._kind = _time_kind(path, self._dataset.schema.field(times.column), times)
+        self._kind = _time_kind(path, self._rows.schema.field(times.column), times)
         self._check_spacing()
 
     def need(self, columns: Sequence[str]) -> None:
@@ -108,47 +108,52 @@ class TimedFile:
                 raise ProfileError(f"{self.path}: has two columns {column!r}; rename one")
 
     def batches(self, columns: Sequence[str], start_us: int, end_us: int) -> Iterator[Batch]:
-        """Rows whose interval ends after ``start_us`` and not after ``end_us``, in the order of the file."""
+        """Rows whose interval ends after ``start_us`` and not after ``end_us``, in the order of the file.
+
+        Of many columns a batch has some, and the rows come again with others.
+        """
         self.need(columns)
         times = self._times
-        wanted = list(dict.fromkeys((times.column, *columns)))
-        for raw in self._scanned(wanted, self._filter(start_us, end_us)):
+        for raw in self._scanned(columns, times.column, self._filter(start_us, end_us)):
             end = self._ends(raw.column(times.column))
-            inside = (end > start_us) & (end <= end_us)
-            if not inside.any():
+            low, high = int(end.min()), int(end.max())
+            if low > end_us or high <= start_us:
                 continue
-            if not inside.all():
-                kept = np.flatnonzero(inside)
+            if low <= start_us or high > end_us:
+                kept = np.flatnonzero((end > start_us) & (end <= end_us))
+                if not kept.size:
+                    continue
                 raw, end = raw.take(_arrow().array(kept)), end[kept]
-            off = np.flatnonzero(end % times.step_us)
+            off = np.flatnonzero(end - end // times.step_us * times.step_us)
             if off.size:
                 raise ProfileError(self._off_grid(int(end[off[0]])))
-            yield Batch(file=self.path, end_us=end, columns={name: raw.column(name) for name in columns})
+            there = raw.schema.names
+            yield Batch(
+                file=self.path, end_us=end, columns={name: raw.column(name) for name in columns if name in there}
+            )
 
     def extent(self) -> tuple[datetime, datetime] | None:
         """First and last end of an interval in the file; None where it has no rows."""
         low = high = None
-        for raw in self._scanned([self._times.column], None):
+        for raw in self._scanned([self._times.column]):
             end = self._ends(raw.column(self._times.column))
-            if end.size:
-                low = int(end.min()) if low is None else min(low, int(end.min()))
-                high = int(end.max()) if high is None else max(high, int(end.max()))
+            low = int(end.min()) if low is None else min(low, int(end.min()))
+            high = int(end.max()) if high is None else max(high, int(end.max()))
         return None if low is None or high is None else (_when(low), _when(high))
 
     def texts(self, column: str) -> Iterator[list[str | None]]:
         """What is in a column of names, some at a time."""
         self.need([column])
-        for raw in self._scanned([column], None):
+        for raw in self._scanned([column]):
             yield raw.column(column).unique().to_pylist()
 
     # Reading
 
-    def _scanned(self, columns: list[str], rows: Any) -> Iterator[Any]:
+    def _scanned(self, columns: Sequence[str], always: str | None = None, window: Any = None) -> Iterator[Any]:
         try:
-            scanner = self._dataset.scanner(columns=columns, filter=rows)
-            yield from (batch for batch in scanner.to_batches() if batch.num_rows)
-        except (OSError, ValueError) as error:  # pyarrow's own errors are of these
-            raise ProfileError(f"{self.path}: cannot be read: {_one_line(error)}") from error
+            yield from (batch for batch in self._rows.scan(columns, always, window) if batch.num_rows)
+        except UNREADABLE as error:
+            raise ProfileError(f"{self.path}: cannot be read: {one_line(error)}") from error
 
     def _filter(self, start_us: int, end_us: int) -> Any:
         """The window in the file's own times, so that row groups outside it are not read; None for times in text."""
@@ -157,7 +162,7 @@ class TimedFile:
         if self._kind == "text":
             return None
         shift = (self._times.offset_us if self._kind == "naive" else 0) - self._times.to_end_us
-        column, kind = pc.field(self._times.column), self._dataset.schema.field(self._times.column).type
+        column, kind = pc.field(self._times.column), self._rows.schema.field(self._times.column).type
         arrow = _arrow()
         # Rounded outwards where the file's unit is coarser; rows are looked at again.
         unit_us = {"s": 1_000_000, "ms": 1_000}.get(kind.unit, 1)
@@ -171,6 +176,9 @@ class TimedFile:
         arrow, times = _arrow(), self._times
         if column.null_count:
             raise ProfileError(f"{self.path}: {column.null_count} rows without a time in column {times.column!r}")
+        if arrow.types.is_dictionary(column.type):  # each text once, however many rows have it
+            ends: UsArray = self._ends(column.dictionary)[np.asarray(column.indices)]
+            return ends
         naive = self._kind == "naive"
         if self._kind == "text":
             naive = times.utc_offset is not None
@@ -188,12 +196,12 @@ class TimedFile:
     def _check_spacing(self) -> None:
         """Refuse intervals of another length than the study says, which would turn kWh into wrong kW."""
         try:
-            head = self._dataset.head(_SPACING_ROWS, columns=[self._times.column])
-        except (OSError, ValueError) as error:
-            raise ProfileError(f"{self.path}: cannot be read: {_one_line(error)}") from error
-        if not head.num_rows:
+            head = self._rows.head(self._times.column, _SPACING_ROWS)
+        except UNREADABLE as error:
+            raise ProfileError(f"{self.path}: cannot be read: {one_line(error)}") from error
+        if not len(head):
             raise ProfileError(f"{self.path}: has no rows")
-        end = np.unique(self._ends(head.column(self._times.column).combine_chunks()))
+        end = np.unique(self._ends(head))
         step = self._times.step_us
         off = np.flatnonzero(end % step)
         if off.size:
@@ -219,28 +227,6 @@ def _arrow() -> Any:
     import pyarrow
 
     return pyarrow
-
-
-def _opened(path: Path, texts: Sequence[str]) -> Any:
-    import pyarrow.csv
-    import pyarrow.dataset
-
-    arrow = _arrow()
-    ending = path.suffix.lower()
-    if ending not in PARQUET + CSV:
-        raise ProfileError(f"{path}: expected a file that ends in {', '.join(PARQUET + CSV)}")
-    if not path.is_file():
-        raise ProfileError(f"{path}: no such file")
-    if ending in PARQUET:
-        wanted: Any = pyarrow.dataset.ParquetFileFormat(dictionary_columns=set(texts[1:]))
-    else:
-        types = {name: arrow.string() for name in texts}
-        options = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True)
-        wanted = pyarrow.dataset.CsvFileFormat(convert_options=options)
-    try:
-        return pyarrow.dataset.dataset(str(path), format=wanted)
-    except (OSError, ValueError) as error:
-        raise ProfileError(f"{path}: cannot be read: {_one_line(error)}") from error
 
 
 def _time_kind(path: Path, column: Any, times: Times) -> Literal["zoned", "naive", "text"]:
@@ -281,10 +267,6 @@ def _wrong_text(path: Path, texts: Sequence[str], times: Times) -> str:
 
 def _when(us: int) -> datetime:
     return as_datetime(np.datetime64(us, "us"))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 def per_interval(step_us: int) -> float:

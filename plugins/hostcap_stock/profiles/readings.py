@@ -225,7 +225,7 @@ class _Sink:
         row = self._row(batch.end_us)
         for quantity in self.config.columns():
             is_power = quantity in _POWERS
-            own = [(name, place, who) for name, (q, place, who) in places.items() if q == quantity]
+            own = [(name, *places[name][1:]) for name in batch.columns if places[name][0] == quantity]
             for name, unknown, who in own:
                 if unknown < 0:
                     kw = float(np.nansum(np.abs(self._numbers(batch, name)))) if is_power else 0.0
