@@ -6,7 +6,6 @@ one holds all year: where clocks change, an hour of local time is there twice in
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -93,19 +92,17 @@ class TimedFile:
         self._times = times
         self._rows = rows_of(path, texts, times.column)
         self.names: tuple[str, ...] = tuple(self._rows.schema.names)
-        self._count = Counter(self.names)
+        self._kinds = {field.name: field.type for field in self._rows.schema}
         self.need([times.column])
-        self._kind = _time_kind(path, self._rows.schema.field(times.column), times)
+        self._kind = _time_kind(path, self._kinds[times.column], times)
         self._check_spacing()
 
     def need(self, columns: Sequence[str]) -> None:
         """Refuse the file if it lacks one of some columns."""
         for column in columns:
-            if column not in self._count:
+            if column not in self._kinds:
                 hint = did_you_mean(column, self.names) or f"; it has {', '.join(self.names[:12])}"
                 raise ProfileError(f"{self.path}: no column {column!r}{hint}")
-            if self._count[column] > 1:
-                raise ProfileError(f"{self.path}: has two columns {column!r}; rename one")
 
     def batches(self, columns: Sequence[str], start_us: int, end_us: int) -> Iterator[Batch]:
         """Rows whose interval ends after ``start_us`` and not after ``end_us``, in the order of the file.
@@ -162,7 +159,7 @@ class TimedFile:
         if self._kind == "text":
             return None
         shift = (self._times.offset_us if self._kind == "naive" else 0) - self._times.to_end_us
-        column, kind = pc.field(self._times.column), self._rows.schema.field(self._times.column).type
+        column, kind = pc.field(self._times.column), self._kinds[self._times.column]
         arrow = _arrow()
         # Rounded outwards where the file's unit is coarser; rows are looked at again.
         unit_us = {"s": 1_000_000, "ms": 1_000}.get(kind.unit, 1)
@@ -229,9 +226,9 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def _time_kind(path: Path, column: Any, times: Times) -> Literal["zoned", "naive", "text"]:
+def _time_kind(path: Path, kind: Any, times: Times) -> Literal["zoned", "naive", "text"]:
     types = _arrow().types
-    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
     if types.is_string(kind) or types.is_large_string(kind):
         return "text"
     if not types.is_timestamp(kind):

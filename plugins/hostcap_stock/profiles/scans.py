@@ -7,6 +7,7 @@ file is parsed from the beginning to the end each time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,6 +81,9 @@ def one_line(error: BaseException) -> str:
 class _Parquet:
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
         self._path, self._texts = path, list(texts)
+        for name, times in Counter(pyarrow.parquet.read_schema(path).names).items():
+            if times > 1:
+                raise ProfileError(f"{path}: has {times} columns {name!r}; rename one")
         kind = pyarrow.dataset.ParquetFileFormat(dictionary_columns=set(texts))
         self._dataset: Any = pyarrow.dataset.dataset(str(path), format=kind)
         [self._fragment] = self._dataset.get_fragments()
