@@ -35,7 +35,7 @@ class SimbenchSource:
         """Load one network and describe it.
 
         Raises:
-            ModelError: There is no network of that code, or it has no LV customer.
+            ModelError: There is no network of that code.
             PluginError: simbench is not installed.
         """
         network = self._of(feeder).load(feeder)

@@ -33,6 +33,7 @@ from hostcap.power_flow import FrozenNetwork, Plan, Solver
 from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.config import HvNodeHeadroomConfig
 from hostcap_stock.headroom.findings import start_findings
+from hostcap_stock.headroom.growing_customers import without_customers
 from hostcap_stock.headroom.hv_choice import LocationChoice, choose_locations
 from hostcap_stock.headroom.hv_findings import site_findings
 from hostcap_stock.headroom.hv_least import LeastOfSites, SitesSearched
@@ -93,7 +94,7 @@ class HvNodeHeadroomStudy:
                 seconds = (time.perf_counter() - began) / len(levels)
             finally:
                 plan.close()
-            found = [*job.network.findings, *choice.findings, *points[0].findings, *frozen.findings]
+            found = [*_of_network(job.network, choice), *points[0].findings, *frozen.findings]
         if start is not None:
             found += start_findings(limits, start)
         network, kinds = job.network, job.network.hv_locations.kind[choice.location].tolist()
@@ -231,7 +232,7 @@ class HvNodeHeadroomStudy:
         tables = node_tables(job.network, choice, limits, leasts, labels_of)
         if isinstance(self.initial_state, SeveralInstants):
             tables = (*tables, node_profile(job.network, choice, leasts, labels_of))
-        found = [*job.network.findings, *choice.findings, *_findings(job.network, choice, limits, leasts)]
+        found = [*_of_network(job.network, choice), *_findings(job.network, choice, limits, leasts)]
         if kept is not None:
             tables = (*tables, kept.whose(job.network, choice, leasts, labels_of))
             found += kept.findings()
@@ -248,6 +249,11 @@ class HvNodeHeadroomStudy:
             feeder=job.scope.feeder,
             tables=(*tables, *network_tables(labels_of(leasts[0].searches[0]), job.network), findings),
         )
+
+
+def _of_network(network: Network, choice: LocationChoice) -> list[Finding]:
+    """What was noticed before anything was solved."""
+    return [*network.findings, *without_customers(network), *choice.findings]
 
 
 def _findings(

@@ -33,6 +33,7 @@ from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.cross_check import cross_check_findings
 from hostcap_stock.headroom.findings import answer_findings, start_findings
+from hostcap_stock.headroom.growing_customers import require_customers
 from hostcap_stock.headroom.joining import joined_findings, joined_tables, profile_table, search_words
 from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.least import Item, Least
@@ -76,7 +77,13 @@ class LvHeadroomStudy:
         return LimitSet(stated(self.constraints, network), group_count=len(network.groups))
 
     def points(self, job: Job) -> tuple[OperatingPoint, ...]:
-        """What the starts are frozen at, instants rising; one unless the initial state stands for several."""
+        """What the starts are frozen at, instants rising; one unless the initial state stands for several.
+
+        Raises:
+            ModelError: The feeder has no LV customer.
+            HostcapError: The initial state or the injection has nothing for this feeder.
+        """
+        require_customers(job.network)
         return starting_points(self.initial_state, job, self.profiles, self.injection)
 
     def prepare(self, frozen: FrozenNetwork, limits: LimitSet | None = None) -> Prepared:
@@ -105,9 +112,9 @@ class LvHeadroomStudy:
 
     def check(self, job: Job) -> Preview:
         """Solve the first start and its first step, and say how many states a run solves at most."""
+        points = self.points(job)
         SnapshotRequest.of(self.config, job.network)  # refuses groups that are not there
         limits = self.limits(job.network)
-        points = self.points(job)
         with start_at(job, points, 0, self.solver) as frozen:
             prepared = self.prepare(frozen, limits)
             plan = self.plan(frozen, prepared)
@@ -151,8 +158,8 @@ class LvHeadroomStudy:
         """Search one feeder, each direction from each instant; yields one chunk with all tables."""
         job.progress("preparing the start", 0, 0)
         clock = Stopwatch()
-        limits = self.limits(job.network)
         points = self.points(job)
+        limits = self.limits(job.network)
         clock.lap("prepare")
         snapshots = SnapshotRequest.of(self.config, job.network)
         leasts = {

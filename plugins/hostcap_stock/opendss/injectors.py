@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hostcap.errors import ModelError
-from hostcap.findings import some
-from hostcap.network import Customers, Injectors
+from hostcap.network import Injectors
 from hostcap.topology import CapacityGroups
 from hostcap_stock.opendss.model import Model
 
@@ -49,20 +48,4 @@ def injectors_of(model: Model, groups: CapacityGroups) -> Injectors:
         load_kvar=[r.load_kvar for r in records],
         generation_kw=[r.generation_kw for r in records],
         generation_kvar=[r.generation_kvar for r in records],
-    )
-
-
-def require_customers(injectors: Injectors, customers: Customers) -> None:
-    """Refuse a feeder without an LV customer.
-
-    Raises:
-        ModelError: No load is at an LV bus.
-    """
-    if np.any(customers.grows) or np.any(injectors.kind[customers.element] == "load"):
-        return
-    loads = [str(n) for n in injectors.name[injectors.kind == "load"]]
-    found = f"found {len(loads)} HV loads: {some(loads)}" if loads else "found no load at all"
-    raise ModelError(
-        f"the feeder has no LV customer (a load at a bus below 1 kV line-to-line); {found}; "
-        "check voltage_bases_kv, or use a model that holds the LV networks"
     )

@@ -26,7 +26,7 @@ from hostcap_stock.networks.customers import CustomerTable, assign_customers
 from hostcap_stock.networks.noted import note_network, note_ratings
 from hostcap_stock.opendss.distances import bus_distances
 from hostcap_stock.opendss.hv_locations import read_hv_locations
-from hostcap_stock.opendss.injectors import check_loads, injectors_of, require_customers
+from hostcap_stock.opendss.injectors import check_loads, injectors_of
 from hostcap_stock.opendss.model import Model, TransformerRecord
 from hostcap_stock.opendss.ratings import transformer_ratings
 from hostcap_stock.opendss.regulators import read_regulators
@@ -76,7 +76,7 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
         findings: What was noticed so far; this adds to it.
 
     Raises:
-        ModelError: Voltage bases are missing or do not fit, or there is no LV customer.
+        ModelError: Voltage bases are missing or do not fit.
     """
     check_loads(model)
     neutral = _neutral(model.node_number, options.neutral_numbers)
@@ -99,7 +99,6 @@ def build_network(model: Model, *, feeder: str, options: NetworkOptions, finding
         table=options.customer_table,
         findings=findings,
     )
-    require_customers(injectors, customers)
     regulators, unjudged = read_regulators(model, equipment, conductors)
     note_network(
         buses=len(model.bus_names),

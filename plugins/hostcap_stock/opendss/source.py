@@ -67,8 +67,7 @@ class OpenDssSource:
         """Load one feeder and describe it.
 
         Raises:
-            ModelError: The model is missing, unreadable, has no LV customer, or its voltage bases are missing or
-                do not fit.
+            ModelError: The model is missing, unreadable, or its voltage bases are missing or do not fit.
         """
         findings: list[Finding] = []
         options = self._options(feeder)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray, bools, floats, ints
 from hostcap.errors import ModelError
-from hostcap.findings import Finding, some
+from hostcap.findings import Finding
 from hostcap.hv_locations import find_hv_locations
 from hostcap.network import (
     BALANCED,
@@ -18,10 +18,8 @@ from hostcap.network import (
     SQRT3,
     Buses,
     Conductors,
-    Customers,
     Equipment,
     Groups,
-    Injectors,
     Network,
     Nodes,
 )
@@ -91,7 +89,7 @@ def build_feeder(
         findings: What was noticed so far; this adds to it.
 
     Raises:
-        ModelError: The net has no form here, breaks a rule of the method, or has no LV customer.
+        ModelError: The net has no form here, or breaks a rule of the method.
     """
     buses = Columns(net, "bus")
     if not len(buses):
@@ -127,7 +125,6 @@ def build_feeder(
         table=table,
         findings=findings,
     )
-    _require_customers(injectors, customers)
     x, y = _places(buses)
     bus_record = Buses(name=bus_names, nominal_kv=nominal_kv, lv=layout.lv, group=groups.bus_group, x=x, y=y)
     note_network(
@@ -349,17 +346,6 @@ def _distribution_names(layout: _Layout, branches: Branches) -> dict[str, int]:
             if levels.any() and not levels.all() and _feeds(layout, bus, closed):
                 found[name] = len(found)
     return found
-
-
-def _require_customers(injectors: Injectors, customers: Customers) -> None:
-    if np.any(injectors.kind[customers.element] == "load"):
-        return
-    loads = [str(n) for n in injectors.name[injectors.kind == "load"]]
-    found = f"found {len(loads)} HV loads: {some(loads)}" if loads else "found no load at all"
-    raise ModelError(
-        f"the feeder has no LV customer (a load at a bus with vn_kv below 1); {found}; "
-        "use a net that holds the LV networks"
-    )
 
 
 def _left_as_modelled(net: NetTables) -> list[str]:

@@ -70,7 +70,7 @@ class PandapowerSource:
         """Load one feeder and describe it.
 
         Raises:
-            ModelError: The net is missing, unreadable, has no form here, or has no LV customer.
+            ModelError: The net is missing, unreadable, or has no form here.
             PluginError: pandapower is not installed.
         """
         net = self._tables(feeder)

@@ -15,6 +15,8 @@ from pandapower_nets.nets import frozen, street, town  # noqa: E402
 
 from hostcap.errors import HostcapError, ModelError  # noqa: E402
 from hostcap.network import BALANCED  # noqa: E402
+from hostcap_stock.constraints.thermal import Thermal  # noqa: E402
+from hostcap_stock.headroom import LVHeadroom  # noqa: E402
 from hostcap_stock.pandapower.source import PandapowerSource  # noqa: E402
 
 
@@ -226,11 +228,14 @@ def test_what_has_no_form_or_no_sense_is_refused_by_name(make: Any, told: str) -
         loaded(make())
 
 
-def test_a_net_without_lv_customers_names_the_hv_loads() -> None:
+def test_a_net_without_lv_customers_is_read_and_refused_by_growth_of_customers() -> None:
     net = town()
     net.load = net.load[net.load.name == "works"]
+    source = PandapowerSource.of(net)
+    network = source.load("net")
+    assert "works" in network.injectors.name
     with pytest.raises(ModelError, match=r"no LV customer .* found 1 HV loads: works"):
-        loaded(net)
+        LVHeadroom(constraints=[Thermal()]).run(network)
 
 
 def test_what_the_engine_would_stumble_over_or_refuses_is_an_error_of_ours() -> None:

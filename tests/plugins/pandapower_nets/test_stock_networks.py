@@ -1,10 +1,9 @@
-"""Studies of the networks that pandapower ships, each binding violation checked again by one bare power flow."""
+"""Studies of the networks that pandapower ships, every answer checked again by bare power flows."""
 
 from __future__ import annotations
 
-import copy
 import math
-import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 pp = pytest.importorskip("pandapower", reason="pandapower is not installed: pip install 'hostcap[pandapower]'")
 
 import pandapower.networks as nets  # noqa: E402
+from pandapower_nets.bare import BareNet, check_every_location, grown, reported  # noqa: E402
 from pandapower_nets.nets import growing  # noqa: E402
 
 from hostcap import WorkPackage, run  # noqa: E402
@@ -28,105 +28,187 @@ from hostcap_stock.opendss.source import OpenDssSource  # noqa: E402
 from hostcap_stock.pandapower.config import PandapowerConfig  # noqa: E402
 from hostcap_stock.pandapower.source import PandapowerSource  # noqa: E402
 
-VOLTAGES = {"plugin": "voltage", "lv_min_pu": 0.9, "lv_max_pu": 1.1, "hv_min_pu": 0.9, "hv_max_pu": 1.1}
+LIMITS = {"lv_min_pu": 0.9, "lv_max_pu": 1.1, "hv_min_pu": 0.9, "hv_max_pu": 1.1}
+ZERO, FIXED = {"plugin": "zero-load"}, {"plugin": "fixed-load", "load_kw_per_customer": 0.4}
+CIGRE_LV, CIGRE_MV = "create_cigre_network_lv", "create_cigre_network_mv"
 CASES = [
-    ("create_cigre_network_lv", "export", 1.0, "thermal"),
-    ("create_cigre_network_lv", "import", 0.95, "thermal"),
-    ("create_kerber_landnetz_freileitung_2", "export", -0.95, "thermal"),
-    ("create_kerber_landnetz_kabel_1", "import", 0.9, "voltage"),
-    ("create_synthetic_voltage_control_lv_network", "export", 1.0, "voltage"),
-    ("create_synthetic_voltage_control_lv_network", "import", 0.95, "voltage"),
+    (CIGRE_LV, "export", 1.0, "thermal", ZERO),
+    (CIGRE_LV, "import", 0.95, "thermal", ZERO),
+    (CIGRE_LV, "both", 0.95, "voltage", FIXED),
+    ("create_kerber_landnetz_freileitung_2", "export", -0.95, "thermal", ZERO),
+    ("create_kerber_landnetz_kabel_1", "import", 0.9, "voltage", ZERO),
+    ("create_kerber_dorfnetz", "both", 1.0, "thermal", {"plugin": "as-modelled"}),
+    ("create_synthetic_voltage_control_lv_network", "export", 1.0, "voltage", ZERO),
+    ("create_synthetic_voltage_control_lv_network", "import", 0.95, "voltage", ZERO),
 ]
 STEP_KW = 0.5
+NODES: dict[str, Any] = {"step_kw": 100.0, "most": 200}
+NOON = datetime(2025, 1, 15, 12, tzinfo=UTC)
 
 
-def study(name: str, direction: str, power_factor: float, kind: str, solver: str = "batched", **own: Any) -> Any:
-    constraints = [VOLTAGES] if kind == "voltage" else [VOLTAGES, {"plugin": "thermal"}]
-    data = {
+def document(name: str, initial: Any, thermal: float | None, **parts: Any) -> dict[str, Any]:
+    constraints: list[dict[str, Any]] = [{"plugin": "voltage", **LIMITS}]
+    if thermal is not None:
+        constraints.append({"plugin": "thermal", "percent_of_rating": thermal})
+    return {
         "name": "stock",
         "scope": {"feeders": ["stock"], "year": 2025},
         "network": {"plugin": "pandapower", "function": name},
-        "study": {"plugin": "lv-headroom", "step_kw_per_customer": STEP_KW, "max_steps": 600, **own},
-        "initial_state": {"plugin": "zero-load"},
-        "injection": {"direction": direction, "power_factor": power_factor},
+        "initial_state": initial,
         "constraints": constraints,
-        "solver": {"plugin": solver},
+        "solver": {"plugin": "batched", "tolerance_pu": 1e-9},
+        **parts,
     }
-    results = run(WorkPackage(document=structure_study(data, Path(), default_registry())))
-    assert not results.failed
+
+
+def ran(data: dict[str, Any], folder: Path = Path()) -> Any:
+    results = run(WorkPackage(document=structure_study(data, folder, default_registry())))
+    assert not results.failed, results.failed
     return results
 
 
-class Bare:
-    """The network as the library makes it, without its loads and generation: growth is written, one runpp solves it."""
-
-    def __init__(self, name: str) -> None:
-        self.net = getattr(nets, name)()
-        self.net.load["p_mw"] = self.net.load["q_mvar"] = 0.0
-        self.net.sgen["in_service"] = False
-        self.row = {}
-        for i, stated in self.net.load.name.items():
-            known = isinstance(stated, str) and stated
-            self.row[stated if known else f"load {i}"] = i
-
-    def solved(self, kw: dict[str, float], direction: str, power_factor: float) -> Any:
-        """kW of growth by customer."""
-        net = copy.deepcopy(self.net)
-        sign = -1.0 if direction == "export" else 1.0
-        tangent = math.copysign(math.tan(math.acos(abs(power_factor))), power_factor)
-        for customer, grown in kw.items():
-            net.load.loc[self.row[customer], ["p_mw", "q_mvar"]] = [sign * grown / 1000, tangent * grown / 1000]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pp.runpp(net, tolerance_mva=1e-9)
-        return net
-
-    def value(self, net: Any, row: Any) -> float:
-        """What a row of ``constraint_violations`` is about."""
-        name, terminal = row["conducting_equipment_mrid"], row["terminal_sequence_number"]
-        if row["conducting_equipment_type"] == "Bus":
-            at = self.find(net.bus, "bus", name)
-            pu = net.res_bus.vm_pu.at[at]
-            return float(pu * (net.bus.vn_kv.at[at] * 1000 / math.sqrt(3) if row["unit"] == "V" else 1.0))
-        table = "line" if row["conducting_equipment_type"] == "Line" else "trafo"
-        sides = ("from", "to") if table == "line" else ("hv", "lv")
-        at = self.find(net[table], table, name)
-        return float(net[f"res_{table}"].loc[at, f"i_{sides[terminal - 1]}_ka"] * 1000)
-
-    def find(self, table: Any, kind: str, name: str) -> int:
-        found = table.index[table.name == name]
-        return int(found[0]) if len(found) else int(name.removeprefix(f"{kind} "))
+def study(name: str, direction: str, power_factor: float, kind: str, initial: Any = ZERO, **own: Any) -> Any:
+    own = {"solver": "batched", **own}
+    solver = {"plugin": own.pop("solver")}
+    return ran(
+        document(
+            name,
+            initial,
+            100.0 if kind == "thermal" else None,
+            study={"plugin": "lv-headroom", "step_kw_per_customer": STEP_KW, "max_steps": 600, **own},
+            injection={"direction": direction, "power_factor": power_factor},
+            solver=solver,
+        )
+    )
 
 
-@pytest.mark.parametrize(("name", "direction", "power_factor", "kind"), CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
-def test_every_binding_violation_is_there_in_a_bare_power_flow_and_not_one_step_before(
-    name: str, direction: str, power_factor: float, kind: str
+def bare(name: str, initial: Any, limits: dict[str, float]) -> BareNet:
+    load_kw = {"zero-load": 0.0, "as-modelled": None}
+    plugin = initial["plugin"]
+    start_kw = load_kw[plugin] if plugin in load_kw else float(initial["load_kw_per_customer"])
+    return BareNet(getattr(nets, name)(), limits).start(start_kw)
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "power_factor", "kind", "initial"),
+    CASES,
+    ids=[f"{name}-{direction}-{kind}-{initial['plugin']}" for name, direction, _, kind, initial in CASES],
+)
+def test_every_violation_of_lv_headroom_is_there_in_a_bare_power_flow_and_not_one_step_before(
+    name: str, direction: str, power_factor: float, kind: str, initial: Any
 ) -> None:
-    results = study(name, direction, power_factor, kind)
-    groups = list(results["lv_group_hosting_capacity"].rows())
-    level = {g["capacity_group_head_id"]: round(g["headroom_kw_per_customer"] / STEP_KW) for g in groups}
-    of_customer = {c["usage_point_id"]: c["capacity_group_head_id"] for c in results["customer_allocations"].rows()}
-    binding = [row for row in results["constraint_violations"].rows() if row["binding"]]
-    assert len(binding) == sum(g["status"] == "bound" for g in groups) > 0
-    bare = Bare(name)
-    for row in binding:
-        step = row["iteration"]
+    results = study(name, direction, power_factor, kind, initial)
+    limits = LIMITS | ({"percent_of_rating": 100.0} if kind == "thermal" else {})
+    net = bare(name, initial, limits)
+    for way in ("export", "import") if direction == "both" else (direction,):
+        groups = [g for g in results["lv_group_hosting_capacity"].rows() if g["headroom_direction"] == way]
+        level = {g["capacity_group_head_id"]: round(g["headroom_kw_per_customer"] / STEP_KW) for g in groups}
+        customers = [c for c in results["customer_allocations"].rows() if c["headroom_direction"] == way]
+        of_bus = [(int(net.net.load.bus.at[net.index("load", c["usage_point_id"])]), c) for c in customers]
+        rows = [row for row in results["constraint_violations"].rows() if row["headroom_direction"] == way]
+        assert sum(bool(row["binding"]) for row in rows) == sum(g["status"] == "bound" for g in groups) > 0
 
-        def at(s: int) -> Any:
-            grown = {c: STEP_KW * (s if s <= level[g] + 1 else level[g]) for c, g in of_customer.items()}
-            return bare.solved(grown, direction, power_factor)
+        def at(step: int, way: str = way, level: Any = level, of_bus: Any = of_bus) -> BareNet:
+            here: dict[int, complex] = {}
+            for bus, customer in of_bus:
+                own = level[customer["capacity_group_head_id"]]
+                kw = STEP_KW * (step if step <= own + 1 else own)
+                here[bus] = here.get(bus, 0.0) + grown(kw, way, power_factor)
+            return net.solve(here)
 
-        breaking, before = (bare.value(at(s), row) for s in (step, step - 1))
-        limit = row["constraint_limit"]
-        above = row["metric"] != "voltage-low"
-        assert breaking == pytest.approx(row["violating_value"], rel=1e-6)
-        assert (breaking > limit) == above and (before > limit) != above
+        for step in sorted({row["iteration"] for row in rows}):
+            here = [row for row in rows if row["iteration"] == step]
+            broken, values = at(step).broken(), [net.value(row) for row in here]
+            for row, value in zip(here, values, strict=True):
+                assert value == pytest.approx(row["violating_value"], rel=1e-6)
+                assert (value > row["constraint_limit"]) == (row["metric"] != "voltage-low")
+            before, values = at(step - 1).broken(), [net.value(row) for row in here]
+            for row, value in zip(here, values, strict=True):
+                assert (value > row["constraint_limit"]) != (row["metric"] != "voltage-low") or not row["binding"]
+            if len(groups) == 1:
+                assert not before and set(broken) == set(reported(here, here[0]["binding_id"]))
+
+
+def hv_study(name: str, initial: Any, thermal: float, folder: Path = Path(), **parts: Any) -> Any:
+    kinds = ["dtx-hv-terminal", "switch-upstream-terminal", "line-tee"]
+    own = {"step_kw_per_node": NODES["step_kw"], "max_steps_per_node": NODES["most"], "location_kinds": kinds}
+    return ran(document(name, initial, thermal, study={"plugin": "hv-node-headroom", **own}, **parts), folder)
+
+
+@pytest.mark.parametrize(
+    ("initial", "thermal", "direction", "power_factor"),
+    [
+        (ZERO, 100.0, "both", 1.0),
+        ({"plugin": "fixed-load", "load_kw_per_customer": 150.0}, 100.0, "both", 0.95),
+        ({"plugin": "as-modelled"}, 130.0, "both", -0.95),
+    ],
+    ids=["zero-load", "fixed-load", "as-modelled"],
+)
+@pytest.mark.parametrize("solver", ["batched", "pandapower"])
+def test_every_location_of_cigre_mv_breaks_where_bare_power_flows_break(
+    solver: str, initial: Any, thermal: float, direction: str, power_factor: float
+) -> None:
+    """A feeder without LV customers: 18 loads at 20 kV."""
+    results = hv_study(
+        CIGRE_MV,
+        initial,
+        thermal,
+        injection={"direction": direction, "power_factor": power_factor},
+        solver={"plugin": solver, "tolerance_pu": 1e-9},
+    )
+    net = bare(CIGRE_MV, initial, LIMITS | {"percent_of_rating": thermal})
+    assert "bound" in check_every_location(results, net, **NODES, power_factor=power_factor)
+    assert len(results["hv_node_headroom"]) == 12
+    (told,) = [f for f in results["findings"].rows() if f["code"] == "no-lv-customer"]
+    assert told["count"] == 18 and told["kw"] == pytest.approx(float(net_of_cigre_mv().load.p_mw.sum()) * 1000)
+
+
+def net_of_cigre_mv() -> Any:
+    return getattr(nets, CIGRE_MV)()
+
+
+def test_cigre_mv_follows_readings_and_panels(tmp_path: Path) -> None:
+    names = [str(name) for name in net_of_cigre_mv().load.name]
+    lines = ["time,customer,import", *(f"2025-01-15T12:00Z,{name},{40 * i}" for i, name in enumerate(names))]
+    lines += [f"2025-01-15T11:00Z,{name},1" for name in names]
+    (tmp_path / "readings.csv").write_text("\n".join([*lines, ""]))
+    (tmp_path / "sun.csv").write_text("time,pv\n2025-01-15T11:00Z,0.2\n2025-01-15T12:00Z,0.6\n")
+    results = hv_study(
+        CIGRE_MV,
+        {"plugin": "peak-import", "start_time": NOON.replace(hour=10), "end_time": NOON},
+        100.0,
+        tmp_path,
+        injection={"plugin": "pv-system", "profile": "pv"},
+        profiles={
+            "plugin": "table",
+            "readings": {"files": ["readings.csv"], "interval_minutes": 60, "unit": "kW", "import_column": "import"},
+            "series": {"files": ["sun.csv"], "interval_minutes": 60},
+        },
+    )
+    net = BareNet(net_of_cigre_mv(), LIMITS | {"percent_of_rating": 100.0})
+    net.start({name: 40.0 * i for i, name in enumerate(names)})
+    assert "bound" in check_every_location(results, net, **NODES, injected=0.6)
+
+
+def test_growth_of_customers_is_refused_on_cigre_mv_with_its_loads() -> None:
+    data = document(CIGRE_MV, ZERO, None, study={"plugin": "lv-headroom"})
+    failed = run(WorkPackage(document=structure_study(data, Path(), default_registry()))).failed
+    assert "no LV customer" in failed["stock"] and "found 18 HV loads: Load R1, " in failed["stock"]
+
+
+@pytest.mark.parametrize(
+    "name", [CIGRE_LV, "create_kerber_landnetz_freileitung_2", "create_kerber_vorstadtnetz_kabel_1"]
+)
+def test_transformers_at_the_source_itself_bear_all_that_is_asked(name: str) -> None:
+    """The HV side of these networks is their ideal source: nothing moves, whatever grows there."""
+    results = hv_study(name, {"plugin": "as-modelled"}, 200.0, injection={"direction": "both"})
+    net = bare(name, {"plugin": "as-modelled"}, LIMITS | {"percent_of_rating": 200.0})
+    assert check_every_location(results, net, **NODES) == {"unconstrained"}
+    assert len(results["hv_node_headroom"]) == 2 * len(net.net.trafo)
 
 
 def test_the_engines_own_solver_gives_the_same_study() -> None:
-    one, other = (
-        study("create_cigre_network_lv", "import", 0.95, "voltage", solver) for solver in ("batched", "pandapower")
-    )
+    one, other = (study(CIGRE_LV, "import", 0.95, "voltage", solver=solver) for solver in ("batched", "pandapower"))
     for table in ("lv_group_hosting_capacity", "constraint_violations"):
         for a, b in zip(one[table].rows(), other[table].rows(), strict=True):
             for key in a:
@@ -136,7 +218,7 @@ def test_the_engines_own_solver_gives_the_same_study() -> None:
 
 
 def test_a_study_is_cross_checked_by_the_engine() -> None:
-    results = study("create_cigre_network_lv", "export", 1.0, "thermal", cross_check="pandapower")
+    results = study(CIGRE_LV, "export", 1.0, "thermal", cross_check="pandapower")
     (found,) = [row for row in results["findings"].rows() if row["code"].startswith("cross-check")]
     assert found["code"] == "cross-check" and "solved again by 'pandapower', which changes nothing" in found["message"]
 
