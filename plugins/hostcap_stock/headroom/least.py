@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import BoolArray, FloatArray, IntArray
+from hostcap._arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from hostcap.network import Network
 from hostcap.power_flow import Plan
 from hostcap_stock.headroom.answer import Answer, solve_answer
@@ -15,7 +15,8 @@ from hostcap_stock.headroom.preparing import IDLE, Searched
 from hostcap_stock.headroom.snapshot_states import FullState
 from hostcap_stock.headroom.snapshots import SnapshotRequest
 from hostcap_stock.headroom.tables import binding_sets
-from hostcap_stock.headroom.usage import Explain, Usage
+from hostcap_stock.headroom.usage_records import Bound, Explain, Explained
+from hostcap_stock.headroom.violations import BrokenSet
 
 Item = tuple[Searched, Plan, Explain | None]
 """A search, its plan, and what explains its binding limits."""
@@ -29,13 +30,18 @@ class Answered:
         searched: The search.
         answer: Its deciding states, solved again.
         chosen: Groups that it answers for, shape (group,).
-        usage: Who is behind the limits that bind, where that is asked for.
+        explained: Who is behind the limits that bind, where that is asked for.
     """
 
     searched: Searched
     answer: Answer
     chosen: BoolArray
-    usage: tuple[Usage, ...] = ()
+    explained: Explained = Explained()
+
+    def binding(self, network: Network) -> list[BrokenSet]:
+        """The sets of broken limits that bind, in table order."""
+        rows = binding_sets(network, self.searched.result, self.answer, self.chosen).rows
+        return [BrokenSet(step=step, key=key, violations=found) for key, (step, found) in rows.items()]
 
 
 class Least:
@@ -67,7 +73,7 @@ class Least:
         self._kw: FloatArray = np.full(size, np.inf)
         self._idle: BoolArray = np.ones(size, dtype=bool)
         self._of_group: IntArray = np.full(size, -1, dtype=np.int32)
-        self._answers: dict[int, tuple[Answer, tuple[Usage, ...]]] = {}
+        self._answers: dict[int, tuple[Answer, Explained]] = {}
 
     def add(self, searches: Sequence[Item]) -> None:
         """Take searches, in the order of their instants, and solve the deciding states of those that hold a least.
@@ -90,25 +96,31 @@ class Least:
             if place in held:
                 chosen = self._of_group == place
                 answer = solve_answer(plan, searched.result, searched.prepared.limits.labels, chosen)
-                self._answers[place] = answer, self._usage(searched, answer, chosen, explain)
+                answered = Answered(searched=searched, answer=answer, chosen=chosen)
+                self._answers[place] = answer, Explained() if explain is None else self._explained(answered, explain)
                 if self.snapshots is not None:
                     self.states[place] = self.snapshots.solve(plan, searched.result, chosen)
 
-    def _usage(
-        self, searched: Searched, answer: Answer, chosen: BoolArray, explain: Explain | None
-    ) -> tuple[Usage, ...]:
-        if explain is None:
-            return ()
-        sets = binding_sets(self._network, searched.result, answer, chosen).rows
-        place = {str(name): number for number, name in enumerate(self._network.groups.id, start=1)}
-        return explain(searched.result, answer, [(key, place.get(key, 0), *broken) for key, broken in sets.items()])
+    def _explained(self, answered: Answered, explain: Explain) -> Explained:
+        result, breaking = answered.searched.result, answered.answer.breaking
+        state = {step: place for place, step in enumerate(result.breaking_step.tolist())}
+        bounds = [
+            Bound.first(broken.key, broken.violations, state[broken.step], grown=broken.step > 0)
+            for broken in answered.binding(self._network)
+            if broken.key is not None and broken.violations.row.size and broken.step in state
+        ]
+
+        def node_v(states: IntArray) -> ComplexArray:
+            return np.stack([breaking[int(result.breaking_step[place])].node_v for place in states])
+
+        return explain(bounds, np.asarray(result.breaking_levels), node_v)
 
     @property
     def answered(self) -> list[Answered]:
         """The searches that answer, in the order of their instants."""
         return [
-            Answered(searched=self.searches[place], answer=answer, chosen=self._of_group == place, usage=usage)
-            for place, (answer, usage) in sorted(self._answers.items())
+            Answered(searched=self.searches[place], answer=answer, chosen=self._of_group == place, explained=explained)
+            for place, (answer, explained) in sorted(self._answers.items())
         ]
 
     @property

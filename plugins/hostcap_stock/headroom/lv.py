@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import numpy as np
 from attrs import frozen
 
-from hostcap.errors import ConfigError, ModelError, StoppedError
+from hostcap.errors import ConfigError, StoppedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction, Growth, UnitInjection, customer_growth
 from hostcap.limits import LimitSet, stated
@@ -29,14 +29,14 @@ from hostcap.plugins.kinds import (
 )
 from hostcap.power_flow import LINEARISE, FrozenArrays, FrozenNetwork, JointSolver, Plan, Solver
 from hostcap.search import LockOutWalk, SearchResult, SearchRules, joint_lock_out_search, lock_out_search
-from hostcap.tables import Chunk, findings_table
+from hostcap.tables import Chunk, Table, concatenate, findings_table
 from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.cross_check import cross_check_findings
 from hostcap_stock.headroom.findings import answer_findings, start_findings
 from hostcap_stock.headroom.growing_customers import require_customers
 from hostcap_stock.headroom.joining import joined_findings, joined_tables, profile_table, search_words
 from hostcap_stock.headroom.labels import Labels
-from hostcap_stock.headroom.least import Item, Least
+from hostcap_stock.headroom.least import Answered, Item, Least
 from hostcap_stock.headroom.preparing import (
     Prepared,
     Searched,
@@ -48,7 +48,8 @@ from hostcap_stock.headroom.preparing import (
 from hostcap_stock.headroom.run_summary import Stopwatch, run_summary
 from hostcap_stock.headroom.snapshots import SnapshotRequest, snapshot_tables
 from hostcap_stock.headroom.tables import network_tables
-from hostcap_stock.headroom.usage import Explain, UsageOfStart
+from hostcap_stock.headroom.usage import explain_of
+from hostcap_stock.headroom.usage_records import Explain
 from hostcap_stock.headroom.usage_table import unexplained, usage_table
 
 INSTANTS_AT_ONCE = 64
@@ -248,14 +249,8 @@ class LvHeadroomStudy:
                 plan.close()
 
     def _explain(self, frozen: FrozenNetwork, growth: Growth, limits: LimitSet) -> Explain | None:
-        """What explains binding limits, where that is asked for and the network says how loads answer to voltage."""
-        if not self.config.binding_usage or LINEARISE not in frozen.capabilities:
-            return None
-        try:
-            linear = frozen.linear()
-        except ModelError:
-            return None
-        return UsageOfStart(frozen.network, linear, growth, limits, frozen.operating_point).of
+        """What explains binding limits, where that is asked for."""
+        return explain_of(frozen, growth, limits) if self.config.binding_usage else None
 
     def _arrays(self, job: Job, points: Sequence[OperatingPoint], numbers: range) -> list[FrozenNetwork]:
         """Starts frozen one by one, their engines given back; those of equal taps share one linear network."""
@@ -317,7 +312,7 @@ class LvHeadroomStudy:
         if isinstance(self.initial_state, SeveralInstants):
             tables = (*tables, profile_table(job.network, leasts, labels_of))
         if self.config.binding_usage:
-            tables = (*tables, usage_table(job.network, leasts, labels_of))
+            tables = (*tables, concatenate([self._usage(job.network, a, labels_of) for a in _answered(leasts)]))
         kept, left_out = snapshot_tables(job.network, leasts, labels_of)
         findings = findings_table(
             [*job.network.findings, *self._findings(job.network, leasts), *self._cross_checked(job, leasts), *left_out],
@@ -332,6 +327,11 @@ class LvHeadroomStudy:
             feeder=job.scope.feeder,
             tables=(*tables, *kept, *network_tables(labels_of(leasts[0].searches[0]), job.network), findings),
         )
+
+    def _usage(self, network: Network, answered: Answered, labels_of: Callable[[Searched], Labels]) -> Table:
+        searched = answered.searched
+        limits, usage = searched.prepared.limits, answered.explained.usage
+        return usage_table(labels_of(searched), limits, answered.binding(network), usage)
 
     def _cross_checked(self, job: Job, leasts: Sequence[Least]) -> list[Finding]:
         if self.checker is None:
@@ -361,10 +361,14 @@ class LvHeadroomStudy:
             for answered in least.answered
             for finding in (
                 *answer_findings(network, answered),
-                *(unexplained(network, answered) if self.config.binding_usage else ()),
+                *unexplained(answered.searched.prepared.limits, answered.binding(network), answered.explained.unsaid),
             )
         ]
         return [*joined_findings(starts), *joined_findings(answers)]
+
+
+def _answered(leasts: Sequence[Least]) -> list[Answered]:
+    return [answered for least in leasts for answered in least.answered]
 
 
 def _searched(
