@@ -149,7 +149,11 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
     "IntrinsicLvVoltageConstraintInput": (
         here("min", "{constraints.voltage.lv_min_v} in volts, phase to neutral; or {constraints.voltage.lv_min_pu}"),
         here("max", "{constraints.voltage.lv_max_v}; or {constraints.voltage.lv_max_pu}"),
-        always("measurementType", "Magnitude: every watched node counts. Percentiles over nodes are not built"),
+        here(
+            "measurementType",
+            "{constraints.voltage.lv_measurement}, with {constraints.voltage.lv_percentile}; left out, magnitude. The "
+            "percentile is over the LV nodes of each capacity group",
+        ),
     ),
     "IntrinsicInitialLoadStateConfigInput": (
         here(
@@ -348,9 +352,11 @@ VALUES: Mapping[str, tuple[Row, ...]] = {
         here("EMERGENCY", '{constraints.thermal.rating_basis} `"emergency"`'),
     ),
     "LvConstraintMeasurementType": (
-        always("MAGNITUDE", "Every watched node counts"),
-        not_yet(
-            "PERCENTILE", "It is not documented what the percentile is taken over; a plugin can state such a limit"
+        here("MAGNITUDE", '{constraints.voltage.lv_measurement} `"magnitude"`: every watched node counts'),
+        here(
+            "PERCENTILE",
+            '{constraints.voltage.lv_measurement} `"percentile"`: it is not documented what the percentile is taken '
+            "over; here it is the nodes of a group, by nearest rank, as the headroom method says",
         ),
     ),
     "HvNodeLocationKind": (

@@ -101,14 +101,20 @@ class TestWeighted(AllocationSuite):
 
 
 class TestVoltage(ConstraintSuite):
-    @pytest.fixture(params=[{"lv_min_v": 216.0, "lv_max_v": 253.0}, {"hv_max_pu": 1.06, "lv_min_pu": 0.9}])
+    @pytest.fixture(
+        params=[
+            {"lv_min_v": 216.0, "lv_max_v": 253.0},
+            {"hv_max_pu": 1.06, "lv_min_pu": 0.9},
+            {"lv_min_v": 216.0, "lv_max_v": 253.0, "lv_measurement": "percentile", "lv_percentile": 90.0},
+        ]
+    )
     def case(self, request: pytest.FixtureRequest) -> Case:
         return Case(
             module="hostcap_stock.constraints.plugin",
             kind="constraint",
             name="voltage",
             settings=request.param,
-            wrong=[{"lv_max_v": -1.0}, {"lv_max_v": "high"}],
+            wrong=[{"lv_max_v": -1.0}, {"lv_max_v": "high"}, {"lv_percentile": 30.0}],
         )
 
 

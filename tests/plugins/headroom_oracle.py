@@ -84,7 +84,21 @@ def watch(master, *, lv, hv, lv_unit="v", thermal_percent=100.0, rating_basis="n
     return d, live, group, [(group.get(row[1]), *row[2:]) for row in rows if row[0] in live and row[2][2]]
 
 
-def solver(d, live, rows, *, tolerance_pu, max_iterations):
+def lv_sets(rows):
+    """Places of the LV voltage rows of each group: a percentile is taken over them (section 3)."""
+    owned = sorted((row[0], row[1], i) for i, row in enumerate(rows) if row[0] and not row[1][1])
+    return [np.array([i for owner, _, i in owned if owner == group]) for group in sorted({own[0] for own in owned})]
+
+
+def only_percentiles(over, under, share_of_high, share_of_low, sets, percentile):
+    """Forget all but the percentile of each set against the upper limits, and 100 less it against the lower ones."""
+    for excess, share, rank in ((over, share_of_high, percentile), (under, share_of_low, 100 - percentile)):
+        for places in sets:
+            at = np.sort(share[places])[max(1, -(-rank * places.size // 100)) - 1]
+            excess[places[places != places[np.argmax(np.abs(share[places] - at) <= 1e-9 * at)]]] = np.nan
+
+
+def solver(d, live, rows, *, tolerance_pu, max_iterations, lv_percentile=None, sets=()):
     """Solver of one state from the start: kW and kvar by load number to worst violation by owner; None: diverged."""
     loads = d.Loads
     d.Commands(["solve", "set maxiterations=1"])
@@ -104,7 +118,10 @@ def solver(d, live, rows, *, tolerance_pu, max_iterations):
             return None
         x, worst = np.concatenate([v, np.array(d.PDElements.AllCurrents()).view(complex)]), {}
         values = np.abs(x[a.astype(int)] - x[b.astype(int)]) * scale
-        excess = np.fmax((values - high) / np.abs(high), (low - values) / np.abs(low))
+        over, under = (values - high) / np.abs(high), (low - values) / np.abs(low)
+        if lv_percentile is not None:
+            only_percentiles(over, under, values / high, values / low, sets, lv_percentile)
+        excess = np.fmax(over, under)
         for i in np.flatnonzero(excess > 1e-6):
             (owner, place), up = rows[i][:2], values[i] > high[i]
             metric, limit = "thermal" if place[1] else "voltage-high" if up else "voltage-low", (high if up else low)[i]
@@ -116,7 +133,16 @@ def solver(d, live, rows, *, tolerance_pu, max_iterations):
 
 
 def feeder(
-    master, *, direction, step_kw, power_factor=1.0, tolerance_pu=1e-6, max_iterations=100, weights=None, **study
+    master,
+    *,
+    direction,
+    step_kw,
+    power_factor=1.0,
+    tolerance_pu=1e-6,
+    max_iterations=100,
+    weights=None,
+    lv_percentile=None,
+    **study,
 ):
     """All groups, the group of each growing load, the solver: levels to worst violation by owner (None: the feeder)."""
     d, live, group, rows = watch(master, **study)
@@ -129,7 +155,8 @@ def feeder(
             growing[loads.Count() + 1], share[loads.Count() + 1] = g, 1.0 if weights is None else weights.get(name, 0.0)
             d.Text.Command(f"new load.oracle_{name} bus1={bus} phases={loads.Phases()} conn={conn} kv={loads.kV()}")
             d.Text.Command("~ kw=0 kvar=0 model=1 vminpu=0.7 vmaxpu=2 vlowpu=0.5 status=fixed")
-    solve = solver(d, live, rows, tolerance_pu=tolerance_pu, max_iterations=max_iterations)
+    accuracy = {"tolerance_pu": tolerance_pu, "max_iterations": max_iterations}
+    solve = solver(d, live, rows, **accuracy, lv_percentile=lv_percentile, sets=lv_sets(rows))
 
     def at(levels):
         return solve({i: (levels[g] * kw * share[i], levels[g] * kvar * share[i]) for i, g in growing.items()})

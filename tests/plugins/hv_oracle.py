@@ -5,7 +5,7 @@ OpenDSS. ``oracle(master, **study)`` takes the keywords of all functions below; 
 import math
 
 import numpy as np
-from headroom_oracle import solver, watch
+from headroom_oracle import lv_sets, solver, watch
 
 
 def hops(d, buses):
@@ -57,7 +57,18 @@ def locations(d, live, hv, kinds):
     return {key: where for key, where in out.items() if key[0] in kinds}
 
 
-def prepare(master, *, kinds, step_kw, direction, power_factor=1.0, tolerance_pu=1e-6, max_iterations=100, **study):
+def prepare(
+    master,
+    *,
+    kinds,
+    step_kw,
+    direction,
+    power_factor=1.0,
+    tolerance_pu=1e-6,
+    max_iterations=100,
+    lv_percentile=None,
+    **study,
+):
     """Locations by key with their sites, and the solver: site and level to the binding violation; None: none."""
     d, live, _, rows = watch(master, **study)
     ckt, sites = d.Circuit, {}
@@ -73,7 +84,8 @@ def prepare(master, *, kinds, step_kw, direction, power_factor=1.0, tolerance_pu
         d.Text.Command(f"~ conn={'delta' if len(numbers) == 2 else 'wye'} kw=0 kvar=0 model=1 status=fixed")
         d.Text.Command("~ vminpu=0.7 vmaxpu=2 vlowpu=0.5")
     every = [(None, *row[1:]) for row in rows]
-    solve, last = solver(d, live, every, tolerance_pu=tolerance_pu, max_iterations=max_iterations), []
+    accuracy, last = {"tolerance_pu": tolerance_pu, "max_iterations": max_iterations}, []
+    solve = solver(d, live, every, **accuracy, lv_percentile=lv_percentile, sets=lv_sets(rows))
 
     def at(site, level):
         powers = dict.fromkeys(last, (0.0, 0.0)) | {sites[site]: (sign * level * step_kw, level * kvar)}

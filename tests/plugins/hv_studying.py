@@ -36,6 +36,7 @@ class HvCase:
     power_factor: float = 1.0
     lv: tuple[float | None, float | None] = (None, None)
     lv_unit: str = "pu"
+    lv_percentile: int | None = None
     hv: tuple[float | None, float | None] = (0.94, 1.06)
     thermal_percent: float = 100.0
     tolerance_pu: float = 1e-9
@@ -52,6 +53,8 @@ class HvCase:
             for side, value in zip(("min", "max"), limits, strict=True):
                 if value is not None:
                     voltage[f"{level}_{side}_{unit}"] = float(value)
+        if self.lv_percentile is not None:
+            voltage |= {"lv_measurement": "percentile", "lv_percentile": self.lv_percentile}
         initial: dict[str, Any] = {"plugin": self.initial}
         if self.initial == "fixed-load":
             initial |= {"load_kw_per_customer": self.load_kw, "load_kvar_per_customer": self.load_kvar}

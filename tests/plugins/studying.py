@@ -31,6 +31,7 @@ class Case:
     power_factor: float = 1.0
     lv: tuple[float | None, float | None] = (216.0, 253.0)
     lv_unit: str = "v"
+    lv_percentile: int | None = None
     hv: tuple[float | None, float | None] = (0.94, 1.06)
     thermal_percent: float = 100.0
     rating_basis: str = "normal"
@@ -58,6 +59,8 @@ class Case:
             for side, value in zip(("min", "max"), limits, strict=True):
                 if value is not None:
                     voltage[f"{level}_{side}_{unit}"] = float(value)
+        if self.lv_percentile is not None:
+            voltage |= {"lv_measurement": "percentile", "lv_percentile": self.lv_percentile}
         thermal = {
             "plugin": "thermal",
             "percent_of_rating": self.thermal_percent,

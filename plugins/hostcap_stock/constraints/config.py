@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from hostcap.config import about, positive
+from hostcap.config import about, between, positive
 
 
 @frozen(kw_only=True)
@@ -24,6 +24,19 @@ class VoltageConfig:
     )
     lv_max_pu: float | None = field(
         default=None, validator=positive, metadata=about("The same, of the node's nominal", unit="pu")
+    )
+    lv_measurement: Literal["magnitude", "percentile"] = field(
+        default="magnitude",
+        metadata=about("What LV limits watch: every node, or a percentile over the nodes of each capacity group"),
+    )
+    lv_percentile: float | None = field(
+        default=None,
+        validator=between(50.0, 100.0),
+        metadata=about(
+            "With `percentile`, required: the one that must not be above the greatest LV voltage; 100 less it must not "
+            "be below the least",
+            unit="%",
+        ),
     )
     hv_min_pu: float | None = field(
         default=None, validator=positive, metadata=about("Least HV voltage, of nominal", unit="pu")
@@ -47,6 +60,13 @@ class VoltageConfig:
                 raise ValueError(f"{low} ({least:g}) must be below {high} ({greatest:g})")
         if all(getattr(self, key) is None for pair in pairs for key in pair):
             raise ValueError("give at least one limit, such as lv_max_v = 253.0")
+        if self.lv_measurement == "percentile" and self.lv_percentile is None:
+            raise ValueError('lv_measurement = "percentile" needs lv_percentile, such as 95.0')
+        if self.lv_measurement == "magnitude" and self.lv_percentile is not None:
+            raise ValueError('lv_percentile is for lv_measurement = "percentile"; set that, or remove it')
+        lv = [key for pair in pairs[:2] for key in pair]
+        if self.lv_percentile is not None and all(getattr(self, key) is None for key in lv):
+            raise ValueError(f"lv_percentile needs an LV limit: {', '.join(lv)}")
 
 
 @frozen(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from attrs import frozen
@@ -13,6 +14,7 @@ from hostcap.limit_rows import GROUND, node_rows
 from hostcap.limits import Limits, LinearLimits
 from hostcap.network import Network
 from hostcap_stock.constraints.config import VoltageConfig
+from hostcap_stock.constraints.percentile import PercentileOfVoltages
 
 
 @frozen(kw_only=True)
@@ -22,21 +24,21 @@ class Voltage:
     config: VoltageConfig
 
     def limits(self, network: Network) -> Sequence[Limits]:
-        """LV rows in V to neutral (or ground), HV rows in pu.
+        """LV rows in V to neutral (or ground), HV rows in pu; LV percentiles are measures.
 
         Raises:
             ConfigError: Limits in volts do not enclose the nominal of some watched LV node.
         """
         watched = network.nodes.live & ~network.nodes.neutral
-        found = []
+        found: list[Limits] = []
         c = self.config
         if any(v is not None for v in (c.lv_min_v, c.lv_max_v, c.lv_min_pu, c.lv_max_pu)):
-            found.append(self._lv(network, watched & network.node_lv))
+            found.extend(self._lv(network, watched & network.node_lv))
         if c.hv_min_pu is not None or c.hv_max_pu is not None:
             found.extend(self._hv(network, watched & ~network.node_lv))
         return [limit for limit in found if limit.lower.size]
 
-    def _lv(self, network: Network, watched: BoolArray) -> LinearLimits:
+    def _lv(self, network: Network, watched: BoolArray) -> list[Limits]:
         c, nodes = self.config, np.flatnonzero(watched).astype(np.int32)
         nominal = network.nodes.nominal_v[nodes]
         lower = _volts(c.lv_min_v, c.lv_min_pu, nominal)
@@ -46,7 +48,7 @@ class Voltage:
             raise ConfigError("constraints: the least LV voltage is not below the greatest on some LV nodes")
         sides = (_described("LV", c.lv_min_v, c.lv_max_v, "V"), _described("LV", c.lv_min_pu, c.lv_max_pu, "pu"))
         described = "; ".join(side for side in sides if side)
-        return node_rows(
+        rows = node_rows(
             network,
             nodes,
             to=network.nodes.reference[nodes],
@@ -55,6 +57,9 @@ class Voltage:
             upper=upper,
             description=described,
         )
+        if c.lv_percentile is None:
+            return [rows]
+        return _percentiles(rows, nodes, network.nodes.reference[nodes], c.lv_percentile)
 
     def _hv(self, network: Network, watched: BoolArray) -> list[LinearLimits]:
         c, nodes = self.config, np.flatnonzero(watched).astype(np.int32)
@@ -82,6 +87,28 @@ class Voltage:
             upper=np.nan if c.hv_max_pu is None else c.hv_max_pu,
             description=described,
         )
+
+
+def _percentiles(rows: LinearLimits, nodes: IntArray, references: IntArray, percentile: float) -> list[Limits]:
+    """Of each group the percentile against the upper limits, and 100 less it against the lower ones."""
+    sides: tuple[tuple[Literal["upper", "lower"], float, str, FloatArray], ...] = (
+        ("upper", percentile, rows.metric_high, rows.upper),
+        ("lower", 100.0 - percentile, rows.metric_low, rows.lower),
+    )
+    return [
+        PercentileOfVoltages(
+            node=nodes,
+            reference=references,
+            labels=rows.labels,
+            limit=limit,
+            side=side,
+            percentile=share,
+            metric=metric,
+            description=f"{rows.description} at percentile {percentile:g} of each group",
+        )
+        for side, share, metric, limit in sides
+        if np.isfinite(limit).all()
+    ]
 
 
 def _volts(volts: float | None, per_unit: float | None, nominal: FloatArray) -> FloatArray:
