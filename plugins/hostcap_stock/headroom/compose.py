@@ -137,6 +137,7 @@ class HVNodeHeadroom(_Composed, HvNodeHeadroomConfig):
         injection: What one kW of growth is electrically.
         solver: What solves the states.
         profiles: What customers do over time, for parts that ask for it.
+        checker: A second solver, which solves the reported states again; differences are findings.
     """
 
     constraints: Sequence[Constraint] = field(converter=_some)
@@ -144,6 +145,7 @@ class HVNodeHeadroom(_Composed, HvNodeHeadroomConfig):
     injection: Injection = field(factory=NegativeLoad, validator=_constructed)
     solver: Solver = field(factory=BatchedSolver, validator=_constructed)
     profiles: Profiles | None = field(default=None, validator=optional(_constructed))
+    checker: Solver | None = field(default=None, validator=optional(_constructed))
 
     def _study(self) -> Study:
         settings, parts = _apart(self, HvNodeHeadroomConfig)

@@ -84,6 +84,13 @@ class HvNodeHeadroomConfig:
         validator=[not_empty, unique],
         metadata=about("Transformers, switches and buses to ask, * and ? standing for any text; unset asks all"),
     )
+    cross_check: str | None = field(
+        default=None,
+        metadata=about(
+            "Solver that solves the reported states again; largest differences and disagreements are findings",
+            solver_as="checker",
+        ),
+    )
     debug_snapshots: bool = field(
         default=False,
         metadata=about(

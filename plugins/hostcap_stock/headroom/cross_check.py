@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from attrs import define, field
 
-from hostcap.errors import HostcapError
+from hostcap.errors import HostcapError, StoppedError
 from hostcap.findings import Finding, Severity, some
 from hostcap.growth import Growth
 from hostcap.limits import NEAR_TIE, LimitSet
@@ -36,11 +36,28 @@ def cross_check_findings(job: Job, checker: Solver, name: str, leasts: Sequence[
     Returns:
         What was compared and the largest differences; a warning for each kind of disagreement.
     """
-    seen = _Seen(network=job.network)
-    try:
+
+    def compare(seen: Comparison) -> None:
         for least in leasts:
             for answered in least.answered:
                 _check(job, checker, answered, grow, seen)
+
+    return compared_findings(job.network, name, compare)
+
+
+def compared_findings(network: Network, name: str, compare: Callable[[Comparison], None]) -> list[Finding]:
+    """What a comparison found; where the other solver fails, a warning alone, as the answer stands without it.
+
+    Args:
+        network: The feeder.
+        name: What the other solver is called.
+        compare: Compares every reported state.
+    """
+    seen = Comparison(network=network)
+    try:
+        compare(seen)
+    except StoppedError:
+        raise
     except HostcapError as error:
         return [
             Finding(
@@ -53,7 +70,7 @@ def cross_check_findings(job: Job, checker: Solver, name: str, leasts: Sequence[
     return seen.findings(name)
 
 
-def _check(job: Job, checker: Solver, answered: Answered, grow: Grow, seen: _Seen) -> None:
+def _check(job: Job, checker: Solver, answered: Answered, grow: Grow, seen: Comparison) -> None:
     searched = answered.searched
     limits = searched.prepared.limits
     with job.source.freeze(job.network, searched.prepared.operating_point, checker.settling) as frozen:
@@ -90,8 +107,8 @@ def _again(plan: Plan, levels: np.ndarray) -> SolvedState | None:
 
 
 @define(kw_only=True)
-class _Seen:
-    """What the comparison of states found so far."""
+class Comparison:
+    """States of two solvers side by side, and how far apart they are so far."""
 
     network: Network
     states: int = 0
@@ -125,16 +142,20 @@ class _Seen:
 
     def _limits(self, where: str, limits: LimitSet, ours: SolvedState, theirs: SolvedState) -> None:
         """Limits broken by one solver alone, near-ties left out, and how far apart the values of the others are."""
-        broken = [
-            {(int(r), int(f)): (v, e) for r, f, v, e in zip(s.row, s.family, s.value, s.excess, strict=True)}
-            for s in (ours.violations, theirs.violations)
-        ]
-        for key in broken[0].keys() & broken[1].keys():
-            share = abs(broken[0][key][0] - broken[1][key][0]) / max(abs(broken[0][key][0]), 1e-12)
-            if share > self.share:
-                self.share, self.share_at = float(share), f"{limits.labels.equipment[key[0]]}, {where}"
+        sides = (ours.violations, theirs.violations)
+        keys = [side.row.astype(np.int64) * len(limits.families) + side.family for side in sides]
+        _, mine, others = np.intersect1d(keys[0], keys[1], assume_unique=True, return_indices=True)
+        if mine.size:
+            value = sides[0].value[mine]
+            share = np.abs(value - sides[1].value[others]) / np.maximum(np.abs(value), 1e-12)
+            worst = int(np.argmax(share))
+            if share[worst] > self.share:
+                place = limits.labels.equipment[sides[0].row[mine[worst]]]
+                self.share, self.share_at = float(share[worst]), f"{place}, {where}"
         alone = [
-            key for one, other in (broken, broken[::-1]) for key in one.keys() - other.keys() if one[key][1] > NEAR_TIE
+            (side.row[at], side.family[at])
+            for side, own, other in zip(sides, keys, keys[::-1], strict=True)
+            for at in np.flatnonzero(~np.isin(own, other) & (side.excess > NEAR_TIE))
         ]
         if alone:
             named = some([f"{limits.labels.equipment[row]} {limits.families[family]}" for row, family in alone], 2)

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from hostcap.errors import StoppedError
+from hostcap.errors import ConfigError, StoppedError
 from hostcap.findings import Finding
 from hostcap.growth import Direction, UnitInjection, location_growth
 from hostcap.limits import LimitSet, stated
@@ -35,6 +35,7 @@ from hostcap_stock.headroom.config import HvNodeHeadroomConfig
 from hostcap_stock.headroom.findings import start_findings
 from hostcap_stock.headroom.growing_customers import without_customers
 from hostcap_stock.headroom.hv_choice import LocationChoice, choose_locations
+from hostcap_stock.headroom.hv_cross_check import hv_cross_check_findings
 from hostcap_stock.headroom.hv_findings import site_findings
 from hostcap_stock.headroom.hv_least import LeastOfSites, SitesSearched
 from hostcap_stock.headroom.hv_snapshots import SiteSnapshots
@@ -56,6 +57,11 @@ class HvNodeHeadroomStudy:
     constraints: Sequence[Constraint]
     solver: Solver
     profiles: Profiles | None = None
+    checker: Solver | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.config.cross_check is not None and self.checker is None:
+            raise ConfigError("cross_check names a solver in study files; in Python give the solver itself as checker")
 
     def limits(self, network: Network) -> LimitSet:
         """Everything that is watched."""
@@ -137,12 +143,18 @@ class HvNodeHeadroomStudy:
                 clock.lap("start")
                 for direction, least in leasts.items():
                     self._search(job, frozen, point, choice, limits, direction, least, clock)
+        opened = functools.partial(self._opened, job, points, choice, limits)
         if kept is not None:
             labels_of = functools.partial(self._labels, job, limits)
-            opened = functools.partial(self._opened, job, points, choice, limits)
             yield from kept.chunks(job, choice, list(leasts.values()), labels_of, opened)
             clock.lap("snapshots")
-        chunk = self._chunk(job, choice, limits, list(leasts.values()), kept)
+        checked: list[Finding] = []
+        if self.checker is not None:
+            name = self.config.cross_check or type(self.checker).__name__
+            by_checker = functools.partial(attrs.evolve(self, solver=self.checker)._opened, job, points, choice, limits)
+            checked = hv_cross_check_findings(job, name, choice, limits, list(leasts.values()), opened, by_checker)
+            clock.lap("cross-check")
+        chunk = self._chunk(job, choice, limits, list(leasts.values()), kept, checked)
         clock.lap("tables")
         yield attrs.evolve(chunk, summary=_summary(list(leasts.values()), clock.seconds))
 
@@ -227,12 +239,13 @@ class HvNodeHeadroomStudy:
         limits: LimitSet,
         leasts: Sequence[LeastOfSites],
         kept: SiteSnapshots | None,
+        checked: Sequence[Finding],
     ) -> Chunk:
         labels_of = functools.partial(self._labels, job, limits)
         tables = node_tables(job.network, choice, limits, leasts, labels_of)
         if isinstance(self.initial_state, SeveralInstants):
             tables = (*tables, node_profile(job.network, choice, leasts, labels_of))
-        found = [*_of_network(job.network, choice), *_findings(job.network, choice, limits, leasts)]
+        found = [*_of_network(job.network, choice), *_findings(job.network, choice, limits, leasts), *checked]
         if kept is not None:
             tables = (*tables, kept.whose(job.network, choice, leasts, labels_of))
             found += kept.findings()

@@ -75,3 +75,31 @@ def test_three_kinds_of_locations_stop_where_the_closed_form_says(solver: str, t
     volts = abs(across(22_000.0, 10.0 * OHM, -(expected_kw(10.0) + STEP_KW) * 1000.0))
     assert (first["conducting_equipment_mrid"], first["phase"]) == ("b", "ABC")
     assert math.isclose(first["violating_value"], volts / 22_000.0, rel_tol=1e-8)
+
+
+@pytest.mark.parametrize(("solver", "checker"), [("batched", "pandapower"), ("pandapower", "batched")])
+def test_reported_states_are_solved_again_and_kept(solver: str, checker: str, tmp_path: Path) -> None:
+    """The CIGRE MV net as pandapower ships it: each site at its headroom and its breaking step, by both solvers."""
+    data: dict[str, Any] = {
+        "name": "x",
+        "scope": {"feeders": ["f"], "year": 2025},
+        "network": {"plugin": "pandapower", "function": "create_cigre_network_mv"},
+        "study": {
+            "plugin": "hv-node-headroom",
+            "step_kw_per_node": 500.0,
+            "max_steps_per_node": 40,
+            "location_kinds": ["line-tee"],
+            "cross_check": checker,
+            "debug_snapshots": True,
+        },
+        "initial_state": {"plugin": "as-modelled"},
+        "constraints": [{"plugin": "voltage", "hv_max_pu": 1.1, "hv_min_pu": 0.9}, {"plugin": "thermal"}],
+        "solver": {"plugin": solver, "tolerance_pu": 1e-9},
+    }
+    results = run(WorkPackage(document=structure_study(data, tmp_path, default_registry())))
+    assert not results.failed, results.failed
+    kept = {(row["growth_at"], row["iteration"]) for row in results["debug_snapshots"].rows()}
+    (found,) = [row for row in results["findings"].rows() if row["code"].startswith("cross-check")]
+    assert (found["code"], found["element"], found["count"]) == ("cross-check", checker, len(kept))
+    assert "which changes nothing" in found["message"]
+    assert {(row["growth_at"], row["iteration"]) for row in results["debug_nodes"].rows()} == kept
