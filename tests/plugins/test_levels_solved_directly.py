@@ -6,78 +6,32 @@ element's volts or amps are read with the engine's own calls.
 
 from __future__ import annotations
 
-import math
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opendssdirect
 import pytest
+from bare_engine import add_growth, again, broken, compiled, measured, snapshot
 from studying import Case, answers, demo_cases, real_cases
 
 from hostcap.network import Network
 from hostcap.tables import Results
 
-NODE = {"A": 1, "B": 2, "C": 3}
-
 
 def bare_start(case: Case) -> Any:
-    dss = opendssdirect.dss.NewContext()
-    dss.Basic.AllowChangeDir(False)
-    dss.Text.Command("clear")
-    dss.Text.Command(f"set defaultbasefrequency={case.frequency_hz}")
-    dss.Text.Command(f'compile "{case.master}"')
-    if case.voltage_bases_kv:
-        dss.Text.Command(f"set voltagebases={list(case.voltage_bases_kv)}")
-        dss.Text.Command("calcvoltagebases")
-    if case.initial != "as-modelled":
-        for kind in ("generator", "pvsystem", "storage"):
-            dss.Text.Command(f"batchedit {kind}..* enabled=no")
-        dss.Text.Command(f"batchedit load..* kw={case.load_kw} kvar={case.load_kvar} status=fixed")
-    dss.Text.Command("set maxiterations=100 maxcontroliter=200")
-    dss.Text.Command("solve mode=snapshot")
-    dss.Text.Command("set controlmode=off tolerance=1e-8")
-    return dss
+    dss = compiled(case.master, case.frequency_hz, case.voltage_bases_kv or ())
+    stated = [f"batchedit {kind}..* enabled=no" for kind in ("generator", "pvsystem", "storage")]
+    stated.append(f"batchedit load..* kw={case.load_kw} kvar={case.load_kvar} status=fixed")
+    return snapshot(dss, *(stated if case.initial != "as-modelled" else ()))
 
 
 def grown(dss: Any, case: Case, customers: list[dict[str, Any]], growth_kw: dict[str, float]) -> None:
     """Growth as new loads beside those of the customers, by name."""
-    dss.Text.Command("solve")
-    for number, row in enumerate(customers):
-        dss.Loads.Name(row["conducting_equipment_mrid"])
-        bus, phases = dss.CktElement.BusNames()[0], dss.CktElement.NumPhases()
-        connection = "delta" if dss.Loads.IsDelta() else "wye"
-        kv = dss.Loads.kV()
-        kw = float(growth_kw[row["usage_point_id"]]) * (-1 if case.direction == "export" else 1)
-        kvar = math.copysign(abs(kw) * math.tan(math.acos(abs(case.power_factor))), case.power_factor)
-        dss.Text.Command(
-            f"new load.grown{number} bus1={bus} phases={phases} conn={connection} kv={kv!r} kw={kw!r} kvar={kvar!r} "
-            "vminpu=0.7 vmaxpu=2 vlowpu=0.5 model=1 status=fixed"
-        )
-    dss.Text.Command("solve")
-
-
-def measured(dss: Any, row: dict[str, Any]) -> float:
-    """The value of a binding violation's row, read with the engine's own calls, in its unit."""
-    name, phase = row["conducting_equipment_mrid"], row["phase"]
-    if row["conducting_equipment_type"] == "Bus":
-        dss.Circuit.SetActiveBus(name)
-        nodes, volts = dss.Bus.Nodes(), dss.Bus.VMagAngle()[::2]
-        volt = volts[nodes.index(NODE[phase])]
-        return volt if row["unit"] == "V" else volt / (dss.Bus.kVBase() * 1000.0)
-    dss.Circuit.SetActiveElement(f"{row['conducting_equipment_type']}.{name}")
-    conductors = dss.CktElement.NumConductors()
-    first = (row["terminal_sequence_number"] - 1) * conductors
-    amps = dss.CktElement.CurrentsMagAng()[::2][first : first + conductors]
-    numbers = dss.CktElement.NodeOrder()[first : first + conductors]
-    return max(a for a, n in zip(amps, numbers, strict=True) if n in {NODE[letter] for letter in phase})
-
-
-def broken(value: float, row: dict[str, Any]) -> bool:
-    limit = row["constraint_limit"]
-    excess = limit - value if row["metric"] == "voltage-low" else value - limit
-    return excess > 1e-6 * abs(limit)
+    sign = -1.0 if case.direction == "export" else 1.0
+    kw = {row["conducting_equipment_mrid"]: sign * growth_kw[row["usage_point_id"]] for row in customers}
+    add_growth(dss, kw, case.power_factor)
+    again(dss)
 
 
 def growth_at(

@@ -6,7 +6,6 @@ import csv
 import importlib
 import json
 import re
-import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +34,14 @@ ALL = [
     "eu-lv-export",
     "eu-lv-export-pv-system",
     "eu-lv-pandapower-export",
+    "cre21-hv-panels",
+    "ckt5-import-feeder-wide",
+    "csiro-p-export-snapshots",
+    "fourwire-export-fixed-load",
+    "oe-lv28-export-weighted",
     "p1uhs23-both",
+    "p1uhs23-hv-day",
+    "p1uhs23-import-chargers",
     "oe-lv28-peak-export",
     "p1uhs23-day-instants",
     "p1uhs23-export",
@@ -49,19 +55,6 @@ ALL = [
 ]
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "studies"
 pytestmark = pytest.mark.shared
-
-
-@pytest.fixture
-def studies(tmp_path: Path, networks: Path) -> Path:
-    """The study files, and the networks where they look for them, wherever those are."""
-    folder = tmp_path / "main" / "docs" / "how-to" / "studies"
-    folder.mkdir(parents=True)
-    for path in (*STUDIES.glob("*.toml"), *STUDIES.glob("*.csv")):
-        shutil.copyfile(path, folder / path.name)
-    data = tmp_path / "shared" / "data"
-    data.mkdir(parents=True)
-    (data / "networks").symlink_to(networks, target_is_directory=True)
-    return folder
 
 
 def answered(studies: Path, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
