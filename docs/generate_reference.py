@@ -156,6 +156,8 @@ def record_lines(record: PluginRecord[Any]) -> Iterator[str]:
     yield f"{escaped(record.summary)}."
     if record.capabilities:
         yield f"Capabilities: {', '.join(f'`{c}`' for c in sorted(record.capabilities))}."
+    if record.extra is not None:
+        yield f"Needs an extra: `{record.extra.how_to_install}`."
     yield ""
     if isinstance(record, StudyPlugin):
         yield "It takes these tables of a study file, and refuses others:"

@@ -17,6 +17,7 @@ from hostcap.errors import ConfigError, HostcapError
 from hostcap.limits import NEAR_TIE
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
+from hostcap.plugins.extras import require_all
 from hostcap.plugins.kinds import Job, NetworkPlugin, Progress, SolverPlugin
 from hostcap.power_flow import LINEARISE, FrozenNetwork, Plan, Solver, States
 from hostcap.work_package import NAMESPACE, WorkPackage, silent
@@ -198,6 +199,7 @@ def _other(work_package: WorkPackage, against: str, own: str) -> tuple[Solver | 
     record: Any = work_package.registry.get(SolverPlugin, against)
     if against == own:
         return None, f"the study's solver is {own!r} itself"
+    require_all([(f"solver {against!r}", record.extra)])
     network = work_package.document.parts["network"]
     offers = (
         work_package.registry.get(NetworkPlugin, network.plugin).capabilities

@@ -40,6 +40,10 @@ class PluginLoadError(PluginError, ImportError):
     """An entry point failed to import; the cause is chained."""
 
 
+class MissingPackageError(PluginError, ImportError):
+    """A plugin needs packages that are not installed; the message has the line that installs them."""
+
+
 class ModelError(HostcapError, ValueError):
     """The network model cannot be used as it is: missing, unreadable, inconsistent."""
 

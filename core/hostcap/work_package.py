@@ -26,6 +26,7 @@ from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import Registry, default_registry
 from hostcap.plugins._nearest import suggestion
+from hostcap.plugins.extras import require_all
 from hostcap.plugins.kinds import (
     BareJob,
     ContainableSource,
@@ -145,6 +146,7 @@ class WorkPackage:
         return self._made(self.record(part), part.config)
 
     def _made(self, record: Any, *arguments: Any) -> Any:
+        require_all([(f"{singular(record.kind)} {record.name!r}", record.extra)])
         of = f"make of {singular(record.kind)} {record.name!r} of {self.registry.distribution(record)}"
         try:
             made = record.make(*arguments)
@@ -192,8 +194,10 @@ class WorkPackage:
         """The study with its parts.
 
         Raises:
+            MissingPackageError: A plugin that the study names needs a package that is not installed.
             ConfigError: The solver asks for something that the network cannot give.
         """
+        self._check_installed()
         self._check_capabilities()
         self._check_profiles()
         self._check_tables()
@@ -207,13 +211,26 @@ class WorkPackage:
                 objects[table] = self.make(given) if isinstance(given, Part) else tuple(self.make(g) for g in given)
         for attribute, name in self._further_solvers():
             solver = self.registry.get(SolverPlugin, name)
-            objects[attribute.metadata[SOLVER_NAME]] = solver.make(solver.config())
+            objects[attribute.metadata[SOLVER_NAME]] = self._made(solver, solver.config())
         return cast("Study", self._made(record, part.config, objects))
 
     def writers(self) -> list[Writer]:
         """The writers."""
         parts = self.document.parts.get("writers", ())
         return [self.make(part) for part in ([parts] if isinstance(parts, Part) else parts)]
+
+    def _check_installed(self) -> None:
+        """Say in one error what every plugin that is named lacks, before anything else is asked of it."""
+        wanted = [
+            (f"{singular(part.kind)} {part.plugin!r}", self.record(part).extra)
+            for given in self.document.parts.values()
+            for part in ((given,) if isinstance(given, Part) else given)
+        ]
+        wanted += [
+            (f"study.{attribute.name} {name!r}", self.registry.get(SolverPlugin, name).extra)
+            for attribute, name in self._further_solvers()
+        ]
+        require_all(wanted)
 
     def _check_capabilities(self) -> None:
         parts = self.document.parts

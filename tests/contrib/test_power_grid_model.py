@@ -13,7 +13,7 @@ from hostcap.config import structure_study
 from hostcap.errors import HostcapError, ModelError, PluginError
 from hostcap.growth import UnitInjection, customer_growth
 from hostcap.operating_point import FeederScope
-from hostcap.plugins import default_registry
+from hostcap.plugins import default_registry, extras
 from hostcap.testing import Case, SolverSuite
 from hostcap.testing.engine_suites import watched
 from hostcap_contrib.power_grid_model import plugin
@@ -193,7 +193,7 @@ def test_a_load_outside_its_band_is_refused_and_not_solved_by_another_law(street
 def test_without_the_package_it_says_how_to_install_it(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = r"power-grid-model is not installed; pip install 'hostcap\[power-grid-model\]'"
     with frozen(street) as start:
-        monkeypatch.setattr(plugin, "find_spec", lambda name: None)
+        monkeypatch.setattr(extras, "find_spec", lambda name: None)
         with pytest.raises(PluginError, match=line):
             plugin.POWER_GRID_MODEL.make(PowerGridModelConfig())
         with pytest.raises(PluginError, match=line):

@@ -10,8 +10,8 @@ import pytest
 
 from hostcap import WorkPackage, run
 from hostcap.config import structure_study
-from hostcap.errors import ModelError, PluginError
-from hostcap.plugins import default_registry
+from hostcap.errors import MissingPackageError, ModelError
+from hostcap.plugins import default_registry, extras
 from hostcap.testing import Case, NetworkSuite
 from hostcap_contrib.simbench import plugin
 from hostcap_contrib.simbench.config import SimbenchConfig
@@ -32,7 +32,6 @@ def source(code: str) -> Any:
 class TestKit(NetworkSuite):
     @pytest.fixture
     def case(self) -> Case:
-        pytest.importorskip("simbench", reason=MISSING)
         return Case(
             module="hostcap_contrib.simbench.plugin",
             kind="network",
@@ -43,10 +42,11 @@ class TestKit(NetworkSuite):
 
 
 def test_without_the_package_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin, "find_spec", lambda name: None)
-    with pytest.raises(PluginError, match=r"pandapower, simbench; pip install 'hostcap\[simbench\]'"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    line = r"pandapower, simbench are not installed; pip install 'hostcap\[simbench\]'"
+    with pytest.raises(MissingPackageError, match=line):
         plugin.SIMBENCH.make(SimbenchConfig(code=MV_LV))
-    with pytest.raises(PluginError, match=r"pandapower, simbench; pip install 'hostcap\[simbench\]'"):
+    with pytest.raises(MissingPackageError, match=line):
         SimbenchSource(config=SimbenchConfig(code=MV_LV)).load("feeder")
 
 

@@ -23,8 +23,6 @@ from hostcap_stock.injections import NegativeLoad
 from hostcap_stock.opendss.config import OpenDssConfig
 from hostcap_stock.opendss.source import OpenDssSource
 
-NO_PANDAPOWER = "pandapower is not installed: pip install 'hostcap[pandapower]'"
-
 
 def demo(folder: Path) -> dict[str, Any]:
     """Settings of the demo feeder."""
@@ -131,7 +129,6 @@ def frozen_pandapower(name: str) -> Any:
 class TestPandapowerNetwork(NetworkSuite):
     @pytest.fixture
     def case(self) -> Case:
-        pytest.importorskip("pandapower", reason=NO_PANDAPOWER)
         return Case(
             module="hostcap_stock.pandapower.plugin",
             kind="network",
@@ -146,7 +143,6 @@ class TestPandapowerSolver(SolverSuite):
 
     @pytest.fixture
     def case(self) -> Case:
-        pytest.importorskip("pandapower", reason=NO_PANDAPOWER)
         return Case(
             module="hostcap_stock.pandapower.plugin",
             kind="solver",

@@ -17,7 +17,7 @@ from hostcap.power_flow import FrozenNetwork, Settling, States, Want, checked_in
 from hostcap.solution import Solution
 from hostcap_contrib.power_grid_model.config import PowerGridModelConfig
 from hostcap_contrib.power_grid_model.convert import convert
-from hostcap_contrib.power_grid_model.plugin import require_power_grid_model
+from hostcap_contrib.power_grid_model.plugin import EXTRA
 
 AT_ONCE = 256
 """States of one call: full results of all elements are written, so that memory grows with it."""
@@ -44,7 +44,7 @@ class PowerGridModelSolver:
             ModelError: Elements that have no form in power-grid-model, by name.
             PluginError: power-grid-model is not installed.
         """
-        require_power_grid_model()
+        EXTRA.require("solver 'power-grid-model'")
         return PowerGridModelPlan(self.config, frozen, growth, limits)
 
 

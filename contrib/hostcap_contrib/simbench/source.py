@@ -18,7 +18,7 @@ from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Settling
 from hostcap_contrib.simbench.config import SimbenchConfig
-from hostcap_contrib.simbench.plugin import require_simbench
+from hostcap_contrib.simbench.plugin import EXTRA
 from hostcap_stock.pandapower.config import PandapowerReading
 from hostcap_stock.pandapower.frozen import FrozenPandapower
 from hostcap_stock.pandapower.reading import NetTables, take_net
@@ -54,7 +54,7 @@ class SimbenchSource:
         return self._of(network.feeder).freeze(network, operating_point, settling)
 
     def _of(self, feeder: str) -> PandapowerSource:
-        require_simbench()
+        EXTRA.require("network 'simbench'")
         own = {a.name: getattr(self.config, a.name) for a in attrs.fields(PandapowerReading)}
         return PandapowerSource(
             config=PandapowerReading(**own), given=_tables(self.config.code.replace(FEEDER, feeder))

@@ -22,6 +22,7 @@ from hostcap.config.study import StudyDocument
 from hostcap.config.study_file import structure_study
 from hostcap.config.toml_file import apply_overrides
 from hostcap.errors import ConfigError, MissingBasesError, ModelError
+from hostcap.plugins.extras import require_all
 from hostcap.plugins.kinds import NetworkPlugin, NetworkSource, StudyPlugin
 from hostcap.plugins.registry import Registry, default_registry
 
@@ -72,6 +73,7 @@ def new_study(
         refuse_existing(target)
         record = registry.get(NetworkPlugin, source)
         studied = registry.get(StudyPlugin, study)
+        require_all([(f"network {record.name!r}", record.extra), (f"study {studied.name!r}", studied.extra)])
         given = apply_overrides({}, overrides) | ({} if frequency_hz is None else {_FREQUENCY: frequency_hz})
         model = _read(record, network, name, given, target.absolute().parent)
         choices = _choices(studied, model, record.name, _relative(network, target))

@@ -35,6 +35,8 @@ def show(context: click.Context, kind: str, name: str) -> None:
         record = registry.get(kind, name)
         rows = describe(record.config)
     click.echo(f"{record.name}: {record.summary} ({record.kind}, {registry.distribution(record)})")
+    if record.lack:
+        click.echo(f"not usable: {record.lack}")
     if record.capabilities:
         click.echo(f"capabilities: {', '.join(sorted(record.capabilities))}")
     if isinstance(record, StudyPlugin):

@@ -27,7 +27,7 @@ def schema(context: click.Context, out: Path | None) -> None:
         else:
             write_text(out, text, replace=True)
     for row in registry.list():
-        if row.state != "ok":
+        if not row.can_be_named:
             click.echo(
                 f"warning: left out, as no study can name it: {row.name} of {row.distribution}: {row.state}", err=True
             )

@@ -1,5 +1,6 @@
 """Plugins: the kinds of parts, the hooks that offer them, and the registry that finds them."""
 
+from hostcap.plugins.extras import Extra
 from hostcap.plugins.hookspecs import hookimpl
 from hostcap.plugins.kinds import (
     KINDS,
@@ -42,6 +43,7 @@ __all__ = [
     "BareJob",
     "Constraint",
     "ConstraintPlugin",
+    "Extra",
     "Flows",
     "FlowsPlugin",
     "InitialState",

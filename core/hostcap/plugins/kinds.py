@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import attrs
 from attrs import field, frozen
 
+from hostcap.plugins.extras import Extra
 from hostcap.plugins.parts import (
     Allocation,
     BareJob,
@@ -49,6 +50,7 @@ __all__ = [
     "Constraint",
     "ConstraintPlugin",
     "ContainableSource",
+    "Extra",
     "Flows",
     "FlowsPlugin",
     "InitialState",
@@ -103,6 +105,7 @@ class PluginRecord(Generic[ConfigT]):
         summary: One line for listings.
         config: Frozen attrs class of its settings; each field carries ``doc`` and ``unit`` in its metadata.
         capabilities: What the objects it makes offer or need.
+        extra: Packages that they import and that do not come with the distribution; None where there are none.
     """
 
     kind: ClassVar[str]
@@ -111,6 +114,12 @@ class PluginRecord(Generic[ConfigT]):
     summary: str
     config: type[ConfigT] = field(validator=_attrs_class)
     capabilities: frozenset[str] = frozenset()
+    extra: Extra | None = None
+
+    @property
+    def lack(self) -> str:
+        """What of its extra is not installed and how to install it, in one line; empty where nothing is missing."""
+        return self.extra.lack if self.extra is not None else ""
 
 
 @frozen(kw_only=True)

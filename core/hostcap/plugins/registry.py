@@ -58,7 +58,8 @@ class Listed:
         name: Name of the plugin, or of the entry point that failed.
         summary: One line.
         distribution: Name and version of the distribution that offers it.
-        state: ``ok``, ``failed: ...`` or ``conflict with ...``.
+        state: ``ok``, ``failed: ...``, ``conflict with ...``, or the packages that are not installed and the line that
+            installs them.
     """
 
     kind: str
@@ -66,6 +67,11 @@ class Listed:
     summary: str
     distribution: str
     state: str
+
+    @property
+    def can_be_named(self) -> bool:
+        """Whether a study file may name it, were its packages there."""
+        return not self.state.startswith(("failed: ", "conflict with "))
 
 
 @frozen(kw_only=True)
@@ -192,7 +198,7 @@ class Registry:
                             name=record.name,
                             summary=record.summary,
                             distribution=source.distribution,
-                            state="conflict with " + " and ".join(others) if others else "ok",
+                            state="conflict with " + " and ".join(others) if others else record.lack or "ok",
                         )
                     )
         rows += [

@@ -63,12 +63,19 @@ def check_plugin(
 def _problems(
     registry: Registry, record: PluginRecord[Any], settings: Mapping[str, Any] | None, folder: Path
 ) -> Iterator[Problem]:
+    yield from packages_of(record)
     yield from words_of(record)
     yield from shape_of(record)
     yield from schema_of(registry, record)
     yield from lightness_of(record)
     if settings is not None:
         yield from round_trip_of(record, settings, folder)
+
+
+def packages_of(record: PluginRecord[Any]) -> Iterator[Problem]:
+    """Every package that its objects import is installed."""
+    if record.lack:
+        yield Problem(rule="packages-are-installed", message=record.lack)
 
 
 def words_of(record: PluginRecord[Any]) -> Iterator[Problem]:

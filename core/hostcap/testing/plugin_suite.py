@@ -38,6 +38,13 @@ class PluginSuite:
         if name in case.expected_failures:
             request.applymarker(pytest.mark.xfail(reason=case.expected_failures[name], strict=True))
 
+    @pytest.fixture(autouse=True)
+    def _installed(self, request: pytest.FixtureRequest, case: Case) -> None:
+        """Without the packages of its extra a plugin is listed, and its settings are read; nothing is made of them."""
+        name = getattr(request.node, "originalname", request.node.name)
+        if case.record.lack and name not in _WITHOUT_PACKAGES:
+            pytest.skip(case.record.lack)
+
     # Contract
 
     def test_the_record_is_of_its_kind(self, case: Case) -> None:
@@ -80,6 +87,12 @@ class PluginSuite:
     def test_two_objects_do_not_disturb_each_other(self, case: Case) -> None:
         first, second = case.make(), case.make()
         assert type(first) is type(second)
+
+
+_WITHOUT_PACKAGES = {name for name in vars(PluginSuite) if name.startswith("test_")} - {
+    "test_two_objects_do_not_disturb_each_other"
+}
+"""Tests that make no object of the plugin."""
 
 
 def _none(problems: Any) -> None:

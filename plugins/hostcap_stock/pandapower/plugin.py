@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from hostcap.errors import PluginError
-from hostcap.plugins import NetworkPlugin, SolverPlugin, hookimpl
+from hostcap.plugins import Extra, NetworkPlugin, SolverPlugin, hookimpl
 from hostcap_stock.pandapower.config import PandapowerConfig, PandapowerSolverConfig
 
 if TYPE_CHECKING:
@@ -15,29 +13,18 @@ if TYPE_CHECKING:
     from hostcap.power_flow import Solver
 
 ENGINE = "pandapower-engine"
-
-
-def require_pandapower(who: str) -> None:
-    """Say how to install the engine where it is missing.
-
-    Raises:
-        PluginError: pandapower is not installed.
-    """
-    found = find_spec("pandapower")
-    # A folder of that name somewhere on the path is no package.
-    if found is None or found.origin is None:
-        raise PluginError(f"{who}: the package pandapower is not installed; pip install 'hostcap[pandapower]'")
+EXTRA = Extra(modules=("pandapower",), install="hostcap[pandapower]")
 
 
 def _source(config: PandapowerConfig) -> NetworkSource:
-    require_pandapower("network 'pandapower'")
+    EXTRA.require("network 'pandapower'")
     from hostcap_stock.pandapower.source import PandapowerSource
 
     return PandapowerSource(config=config)
 
 
 def _solver(config: PandapowerSolverConfig) -> Solver:
-    require_pandapower("solver 'pandapower'")
+    EXTRA.require("solver 'pandapower'")
     from hostcap_stock.pandapower.solver import PandapowerSolver
 
     return PandapowerSolver(config=config)
@@ -49,6 +36,7 @@ NETWORK = NetworkPlugin(
     config=PandapowerConfig,
     make=_source,
     capabilities=frozenset({ENGINE, "linearise"}),
+    extra=EXTRA,
 )
 SOLVER = SolverPlugin(
     name="pandapower",
@@ -56,6 +44,7 @@ SOLVER = SolverPlugin(
     config=PandapowerSolverConfig,
     make=_solver,
     capabilities=frozenset({ENGINE}),
+    extra=EXTRA,
 )
 
 

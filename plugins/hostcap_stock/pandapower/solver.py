@@ -17,7 +17,7 @@ from hostcap.solution import Solution
 from hostcap_stock.pandapower.config import PandapowerSolverConfig
 from hostcap_stock.pandapower.drawn import Drawn
 from hostcap_stock.pandapower.frozen import FrozenPandapower
-from hostcap_stock.pandapower.plugin import ENGINE
+from hostcap_stock.pandapower.plugin import ENGINE, EXTRA
 
 RESOLUTION_PU = 1e-8
 """Where digits end: unbalanced power flows do not come nearer to their own solution."""
@@ -28,12 +28,19 @@ _Parts = list[tuple[Ports, FloatArray, FloatArray]]
 
 @frozen(kw_only=True)
 class PandapowerSolver:
-    """Solves in the net that froze the network."""
+    """Solves in the net that froze the network.
+
+    Raises:
+        MissingPackageError: pandapower is not installed.
+    """
 
     config: PandapowerSolverConfig = PandapowerSolverConfig()
     laws: frozenset[type] = frozenset({ConstantPower})
     needs: frozenset[str] = frozenset({ENGINE})
     states_at_once: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        EXTRA.require("solver 'pandapower'")
 
     @property
     def settling(self) -> Settling:

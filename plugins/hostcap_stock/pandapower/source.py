@@ -22,7 +22,7 @@ from hostcap_stock.networks.customers import read_customer_table
 from hostcap_stock.pandapower.config import PandapowerConfig, PandapowerReading
 from hostcap_stock.pandapower.frozen import FrozenPandapower
 from hostcap_stock.pandapower.network import Feeder, build_feeder
-from hostcap_stock.pandapower.plugin import require_pandapower
+from hostcap_stock.pandapower.plugin import EXTRA
 from hostcap_stock.pandapower.reading import NetTables, make_with_function, read_file, take_net
 
 DEFAULT_SETTLING = Settling()
@@ -47,7 +47,7 @@ class PandapowerSource:
             ModelError: It is no net.
             PluginError: pandapower is not installed.
         """
-        require_pandapower("network 'pandapower'")
+        EXTRA.require("network 'pandapower'")
         return cls(config=PandapowerReading(**reading), given=take_net(net))
 
     def contained(self, feeder: str, *, inside: Path, scratch: Path) -> PandapowerSource:
@@ -98,7 +98,7 @@ class PandapowerSource:
         return FrozenPandapower(net, feeder, network, operating_point, settling)
 
     def _tables(self, feeder: str) -> NetTables:
-        require_pandapower("network 'pandapower'")
+        EXTRA.require("network 'pandapower'")
         if self.given is not None:
             return self.given
         config = self.config
