@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from hostcap.config import about, between, positive
+from hostcap.config import about, between, not_empty, positive
 
 OptionValue = bool | int | float | str
 
@@ -43,6 +43,7 @@ class PandapowerConfig(PandapowerReading):
     )
     function: str | None = field(
         default=None,
+        validator=not_empty,
         metadata=about("Name of a function of `pandapower.networks` that makes the net; `{feeder}` is replaced"),
     )
     options: Mapping[str, OptionValue] = field(
