@@ -369,7 +369,7 @@ VALUES: Mapping[str, tuple[Row, ...]] = {
         here("DAILY", "{initial_state=instants} over a window of a day"),
     ),
     "HcWriterType": (
-        not_yet("POSTGRES", "Tables are files; load the Parquet files into a database"),
+        here("POSTGRES", "{writers=postgres} of `hostcap[postgres]`; an environment variable names the database"),
         here("PARQUET", "{writers=parquet}"),
     ),
     "VariantScheduleAssumption": tuple(

@@ -16,7 +16,7 @@ from hostcap.tables import Chunk, Results, Table
 RUN_FILE = "hostcap-run.json"
 """What marks a results folder, and sums its run up."""
 RESUME = ".resume"
-"""Folder beside the tables that an interrupted run can be resumed from."""
+"""Folder beside the tables that an interrupted run can be resumed from, and where chunks wait for the whole run."""
 WIDE_FOLDERS = ("tp", "d", "m", "y", "t")
 """Folders of the wide files that a trace's shares may be kept in as well."""
 TABLE_ENDINGS = ("parquet", "csv")
@@ -87,6 +87,11 @@ def release(folder: Path) -> None:
 def resume_folder(folder: Path, run_id: str) -> Path:
     """Where a run keeps what a later run of the same study and input can go on from; made when it is used."""
     return folder / RESUME / run_id
+
+
+def waiting_folder(folder: Path, name: str) -> Path:
+    """Where a writer keeps the chunks of a run until it is whole; it goes when the folder gets another run."""
+    return folder / RESUME / "writers" / name
 
 
 def clear_resume(folder: Path) -> None:

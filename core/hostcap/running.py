@@ -20,7 +20,7 @@ from hostcap.config import leads_out
 from hostcap.errors import ConfigError, HostcapError, OutputError, PluginError, StoppedError
 from hostcap.findings import Finding, Severity
 from hostcap.network import Network
-from hostcap.plugins.kinds import Job, Preview, Progress, Study
+from hostcap.plugins.kinds import Job, Preview, Progress, RunWriter, Study
 from hostcap.results_folder import check_writable, claim, clear_resume, release, resume_folder, write_summary
 from hostcap.tables import Chunk, Results, Table, concatenate, findings_table
 from hostcap.work_package import NAMESPACE, WorkPackage, never, silent
@@ -59,7 +59,7 @@ def run(
 
     Raises:
         ConfigError: The study cannot run as it is.
-        OutputError: ``out`` cannot be written, or holds another study's run.
+        OutputError: ``out`` cannot be written, or holds another study's run; a writer cannot keep the run.
         StoppedError: ``should_stop`` said so; feeders that were finished are kept in ``out``.
     """
     if workers < 1:
@@ -73,6 +73,7 @@ def run(
         if out is not None:
             _check_links(out, work_package.document.folder)
     if out is not None:
+        work_package.prepare(writers)
         check_writable(out)
     feeders: _Feeders | _Bare
     if work_package.document.bare:
@@ -106,7 +107,12 @@ def run(
                 error = raised if isinstance(raised, HostcapError) else _of_a_plugin(work_package, raised)
                 failed[feeder] = str(error)
                 _keep(_failure(work_package, run_id, feeder, error, feeders.networks), out, writers, chunks, told)
-        state = "failed" if failed else "complete"
+        ended = "failed" if failed else "complete"
+        if out is not None:
+            told("writing the whole run", 0, 0)
+            for writer in (each for each in writers if isinstance(each, RunWriter)):
+                writer.finish(out, {**summary, "state": ended, "failed": failed})
+        state = ended
     finally:
         feeders.close(finished=state != "interrupted")
         summary |= {
@@ -258,7 +264,7 @@ class CheckReport:
 
 
 def check(work_package: WorkPackage, *, progress: Progress | None = None, trusted: bool = True) -> CheckReport:
-    """Load every feeder and solve its start; write nothing.
+    """Load every feeder and solve its start, and ask the writers whether they could keep the run; write nothing.
 
     Args:
         work_package: The study.
@@ -267,11 +273,13 @@ def check(work_package: WorkPackage, *, progress: Progress | None = None, truste
 
     Raises:
         ConfigError: The study cannot run as it is.
+        OutputError: A writer could not keep the run.
     """
     told = progress or silent
     study = work_package.study()
     if not trusted:
         work_package.check_containable()
+    work_package.prepare(work_package.writers())
     feeders: _Feeders | _Bare
     if work_package.document.bare:
         feeders = _Bare(work_package, told, never)

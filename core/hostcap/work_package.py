@@ -39,6 +39,7 @@ from hostcap.plugins.kinds import (
     ProfilesPlugin,
     Progress,
     ReadsItself,
+    RunWriter,
     SolverPlugin,
     Study,
     StudyPlugin,
@@ -218,6 +219,16 @@ class WorkPackage:
         """The writers."""
         parts = self.document.parts.get("writers", ())
         return [self.make(part) for part in ([parts] if isinstance(parts, Part) else parts)]
+
+    def prepare(self, writers: Sequence[Writer]) -> None:
+        """Ask the writers that keep a run as a whole whether they can keep this one.
+
+        Raises:
+            HostcapError: What stands in the way.
+        """
+        for writer in writers:
+            if isinstance(writer, RunWriter):
+                writer.prepare((*self.study_record.tables, FINDINGS))
 
     def _check_installed(self) -> None:
         """Say in one error what every plugin that is named lacks, before anything else is asked of it."""

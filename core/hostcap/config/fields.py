@@ -33,6 +33,8 @@ CheckT = TypeVar("CheckT", bound=Callable[..., None])
 DOC, UNIT = "doc", "unit"
 ENGINE_COMMANDS = "engine_commands"
 """Metadata of a field whose value an engine will run."""
+ENVIRONMENT_VARIABLE = "environment_variable"
+"""Metadata of a field that names an environment variable."""
 TABLE_NAMES = "table_names"
 """Metadata of a field that lists tables of the study."""
 SOLVER_NAME = "solver_name"
@@ -50,6 +52,7 @@ def about(
     *,
     unit: str = "",
     runs_engine_commands: bool = False,
+    reads_environment: bool = False,
     names_tables: bool = False,
     solver_as: str = "",
 ) -> Mapping[str, Any]:
@@ -59,11 +62,16 @@ def about(
         doc: What the key means, in a line, for tables and the JSON Schema.
         unit: Its unit, such as ``kW``.
         runs_engine_commands: An engine runs what the key says, so that a study that is not trusted may not give it.
+        reads_environment: The key names an environment variable, whose value a study that is not trusted may not use.
         names_tables: The key lists tables of the study; names that it does not make are refused before it runs.
         solver_as: The key of a study names a further solver; it must fit the network, and the study is made with it
             under this name.
     """
-    marks = {ENGINE_COMMANDS: runs_engine_commands, TABLE_NAMES: names_tables}
+    marks = {
+        ENGINE_COMMANDS: runs_engine_commands,
+        ENVIRONMENT_VARIABLE: reads_environment,
+        TABLE_NAMES: names_tables,
+    }
     named = {SOLVER_NAME: solver_as} if solver_as else {}
     return {DOC: doc, UNIT: unit} | {mark: True for mark, given in marks.items() if given} | named
 

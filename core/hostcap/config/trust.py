@@ -1,11 +1,11 @@
-"""What a study that nobody vouches for may not say: engine commands, and paths that lead out of its folder."""
+"""What a study that nobody vouches for may not say: engine commands, environment variables, paths out of its folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from hostcap.config.fields import ENGINE_COMMANDS
+from hostcap.config.fields import ENGINE_COMMANDS, ENVIRONMENT_VARIABLE
 from hostcap.config.inputs import values_said
 from hostcap.config.paths import as_written, expand
 from hostcap.config.study import StudyDocument
@@ -17,6 +17,11 @@ def refused_untrusted(document: StudyDocument) -> list[str]:
     for said in values_said(document):
         if said.value and said.about.get(ENGINE_COMMANDS):
             problems.append(f"{said.key}: an untrusted study may not run engine commands; remove the key")
+        elif said.value and said.about.get(ENVIRONMENT_VARIABLE):
+            problems.append(
+                f"{said.key}: an untrusted study may not use what your environment variables hold, such as passwords; "
+                "remove the part that names one"
+            )
         elif isinstance(said.value, Path):
             problems += _of_path(said.value, said.key, document)
     return problems

@@ -338,7 +338,10 @@ def hostcap_tracers() -> Iterable[TracerPlugin[Any]]:
 
 @hookspec
 def hostcap_writers() -> Iterable[WriterPlugin[Any]]:
-    """Offer writers, which keep tables in a folder.
+    """Offer writers, which keep tables in a folder, or elsewhere what the folder held until the run was whole.
+
+    A writer with ``prepare`` and ``finish`` (``hostcap.plugins.RunWriter``) is asked before anything is computed, and
+    told when the last chunk was written.
 
     Returns:
         One ``WriterPlugin`` for each writer.

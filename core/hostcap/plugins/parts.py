@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hostcap.operating_point import FeederScope, OperatingPoint
     from hostcap.power_flow import FrozenNetwork, Settling, Solver  # noqa: F401 - named in a string below
     from hostcap.profiles import PowerProfiles, Series, Window
-    from hostcap.tables import Chunk
+    from hostcap.tables import Chunk, TableSchema
     from hostcap.tracing import Trace
 
 
@@ -356,8 +356,36 @@ class Job(BareJob):
 
 
 class Writer(Protocol):
-    """Keeps tables in a folder."""
+    """Keeps tables in a folder; one that keeps a run as a whole is a ``RunWriter``."""
 
     def write(self, folder: Any, chunk: Chunk) -> None:
         """Write one chunk, whole or not at all."""
+        ...
+
+
+@runtime_checkable
+class RunWriter(Writer, Protocol):
+    """A writer that keeps a run as a whole, such as in a database: what it is to keep, and when all of it is there."""
+
+    def prepare(self, tables: Sequence[TableSchema]) -> None:
+        """Refuse what could not be kept, before anything is computed; writes nothing.
+
+        Args:
+            tables: All tables that the study may make.
+
+        Raises:
+            HostcapError: What stands in the way.
+        """
+        ...
+
+    def finish(self, folder: Any, summary: Mapping[str, Any]) -> None:
+        """Keep the run, all of it or nothing; not called for a run that was interrupted.
+
+        Args:
+            folder: The folder that the chunks were written to.
+            summary: The run's summary, as ``hostcap-run.json`` will hold it, save its seconds.
+
+        Raises:
+            OutputError: It cannot be kept.
+        """
         ...
