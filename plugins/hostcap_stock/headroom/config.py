@@ -110,6 +110,9 @@ class HvNodeHeadroomConfig:
             "the rest is counted"
         ),
     )
+    binding_usage: bool = field(
+        default=True, metadata=about("Say who is behind each limit that binds, in the table binding_usage")
+    )
 
     def __attrs_post_init__(self) -> None:
         chosen = fields(HvNodeHeadroomConfig)

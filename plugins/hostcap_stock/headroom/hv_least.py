@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from hostcap._arrays import FloatArray, IntArray
+from hostcap._arrays import ComplexArray, FloatArray, IntArray
 from hostcap.findings import Finding
 from hostcap.growth import Direction
 from hostcap.limits import Violations
@@ -19,9 +20,11 @@ from hostcap.one_at_a_time import AloneResult
 from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Plan
 from hostcap.search import STATUSES, Status
+from hostcap_stock.headroom.usage_records import Bound, Explain, Usage
 
 START = -1
 """Key of the violations of a start that is broken before anything grows: all sites share them."""
+T = TypeVar("T")
 WRITTEN_AT_ONCE = 8
 """Most states whose voltages and currents are held at once, which bounds memory."""
 
@@ -57,6 +60,8 @@ class LeastOfSites:
         searches: In the order of their instants.
         answering: Place in ``searches`` of the one that answers for each site, shape (site,).
         violations: Broken limits of each deciding state, by place and site (or ``START``).
+        usage: Who is behind the first of each of them, likewise; of those that were explained.
+        unsaid: Why nobody is, of those of them without a usage.
         out_of_band: How far each regulator is out of its band with a site at its level, V of the control and negative
             within, by place and site; only sites that put one out.
     """
@@ -68,6 +73,8 @@ class LeastOfSites:
         self.searches: list[SitesSearched] = []
         self.answering: IntArray = np.full(sites, -1, dtype=np.int32)
         self.violations: dict[tuple[int, int], Violations] = {}
+        self.usage: dict[tuple[int, int], Usage] = {}
+        self.unsaid: dict[tuple[int, int], str] = {}
         self._level: IntArray = np.full(sites, np.iinfo(np.int32).max, dtype=np.int32)
 
     def add(self, searched: SitesSearched, plan: Plan, *, widest: int) -> None:
@@ -87,10 +94,37 @@ class LeastOfSites:
             self.violations[place, site] = found
         if np.any(less & (result.status == STATUSES.index(Status.BOUND_AT_START))):
             self.violations[place, START] = _of_states(plan, np.zeros((1, less.size), dtype=np.int32))[0]
-        self.violations = {key: found for key, found in self.violations.items() if self._answers(*key)}
+        self.violations = self._kept(self.violations)
+        self.usage, self.unsaid = self._kept(self.usage), self._kept(self.unsaid)
         for site, volts in _beyond_band(plan, result, np.flatnonzero(less & (result.level > 0)), self._regulators):
             self.out_of_band[place, site] = volts
-        self.out_of_band = {key: volts for key, volts in self.out_of_band.items() if self._answers(*key)}
+        self.out_of_band = self._kept(self.out_of_band)
+
+    def explain(self, plan: Plan, explain: Explain) -> None:
+        """Say who is behind the limits that bind in the last search.
+
+        Args:
+            plan: Its plan, still open.
+            explain: What explains them.
+        """
+        place = len(self.searches) - 1
+        result = self.searches[place].result
+        sites = sorted(site for of, site in self.violations if of == place)
+        levels = np.zeros((len(sites), result.level.size), dtype=np.int32)
+        for state, site in enumerate(sites):
+            if site != START:
+                levels[state, site] = result.iteration[site]
+        bounds = [
+            Bound.first(str(site), self.violations[place, site], state, grown=site != START)
+            for state, site in enumerate(sites)
+        ]
+        found = explain(bounds, levels, lambda states: _voltages(plan, levels[states]))
+        self.usage |= {(place, int(key)): usage for key, usage in found.usage.items()}
+        self.unsaid |= {(place, int(key)): why for key, why in found.unsaid.items()}
+
+    def _kept(self, found: dict[tuple[int, int], T]) -> dict[tuple[int, int], T]:
+        """What belongs to sites that are answered for where it was found."""
+        return {key: value for key, value in found.items() if self._answers(*key)}
 
     def _answers(self, place: int, site: int) -> bool:
         return bool(np.any(self.answering == place)) if site == START else bool(self.answering[site] == place)
@@ -104,6 +138,14 @@ def _deciding(plan: Plan, result: AloneResult, sites: NDArray[np.intp], widest: 
         levels[np.arange(batch.size), batch] = result.iteration[batch]
         found |= zip(batch.tolist(), _of_states(plan, levels), strict=True)
     return found
+
+
+def _voltages(plan: Plan, levels: IntArray) -> ComplexArray:
+    """Node voltages of some states, V, shape (state, node)."""
+    solution = plan.solve(levels, want={"nodes"}).solution
+    if solution is None:
+        raise AssertionError("the plan returned no voltages although they were asked for")
+    return solution.node_v
 
 
 def _of_states(plan: Plan, levels: IntArray) -> list[Violations]:

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from hostcap.errors import ConfigError, StoppedError
 from hostcap.findings import Finding
-from hostcap.growth import Direction, UnitInjection, location_growth
+from hostcap.growth import Direction, Growth, UnitInjection, location_growth
 from hostcap.limits import LimitSet, stated
 from hostcap.network import Network
 from hostcap.one_at_a_time import AloneResult, search_one_at_a_time
@@ -39,12 +39,14 @@ from hostcap_stock.headroom.hv_cross_check import hv_cross_check_findings
 from hostcap_stock.headroom.hv_findings import site_findings
 from hostcap_stock.headroom.hv_least import LeastOfSites, SitesSearched
 from hostcap_stock.headroom.hv_snapshots import SiteSnapshots
-from hostcap_stock.headroom.hv_tables import node_profile, node_tables
+from hostcap_stock.headroom.hv_tables import node_profile, node_tables, node_usage, unexplained_sites
 from hostcap_stock.headroom.joining import joined_findings
 from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.preparing import instant_words, start_at, starting_points
 from hostcap_stock.headroom.run_summary import Stopwatch
 from hostcap_stock.headroom.tables import network_tables
+from hostcap_stock.headroom.usage import explain_of
+from hostcap_stock.headroom.usage_records import Explain
 
 
 @frozen(kw_only=True)
@@ -75,9 +77,20 @@ class HvNodeHeadroomStudy:
         self, frozen: FrozenNetwork, choice: LocationChoice, limits: LimitSet, direction: Direction | None = None
     ) -> Plan:
         """States of growth at the sites, one scope each; the study's first direction unless another is given."""
-        unit = self._unit(frozen, direction or self.injection.directions[0])
-        growth = location_growth(frozen.network, choice.first, self.config.step_kw_per_node, unit)
+        growth = self._growth(frozen, choice, direction or self.injection.directions[0])
         return self.solver.plan(frozen, growth, limits)
+
+    def _growth(self, frozen: FrozenNetwork, choice: LocationChoice, direction: Direction) -> Growth:
+        unit = self._unit(frozen, direction)
+        return location_growth(frozen.network, choice.first, self.config.step_kw_per_node, unit)
+
+    def _explain(
+        self, frozen: FrozenNetwork, choice: LocationChoice, limits: LimitSet, direction: Direction
+    ) -> Explain | None:
+        """What explains binding limits, where that is asked for."""
+        if not self.config.binding_usage:
+            return None
+        return explain_of(frozen, self._growth(frozen, choice, direction), limits, at_locations=True)
 
     def _unit(self, frozen: FrozenNetwork, direction: Direction) -> UnitInjection:
         return self.injection.unit(direction, Moment.of(frozen.network, frozen.operating_point, self.profiles))
@@ -183,6 +196,10 @@ class HvNodeHeadroomStudy:
             )
             least.add(searched, plan, widest=self.solver.states_at_once)
             clock.lap("answer")
+            explain = self._explain(frozen, choice, limits, direction)
+            if explain is not None:
+                least.explain(plan, explain)
+                clock.lap("usage")
         finally:
             plan.close()
 
@@ -243,6 +260,8 @@ class HvNodeHeadroomStudy:
     ) -> Chunk:
         labels_of = functools.partial(self._labels, job, limits)
         tables = node_tables(job.network, choice, limits, leasts, labels_of)
+        if self.config.binding_usage:
+            tables = (*tables, node_usage(job.network, choice, limits, leasts, labels_of))
         if isinstance(self.initial_state, SeveralInstants):
             tables = (*tables, node_profile(job.network, choice, leasts, labels_of))
         found = [*_of_network(job.network, choice), *_findings(job.network, choice, limits, leasts), *checked]
@@ -285,7 +304,9 @@ def _findings(
         for place, searched in enumerate(least.searches):
             words = [searched.direction.value] if len(leasts) > 1 else []
             words += [f"at {instant_words(searched.instant)}"] if several else []
-            answers += [(" ".join(words), finding) for finding in site_findings(network, choice, limits, least, place)]
+            found = site_findings(network, choice, limits, least, place)
+            found += unexplained_sites(network, choice, limits, least, place)
+            answers += [(" ".join(words), finding) for finding in found]
     return [*joined_findings(starts), *joined_findings(answers)]
 
 

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from hostcap._arrays import IntArray, floats
+from hostcap.findings import Finding
 from hostcap.growth import site_name
 from hostcap.hv_locations import phase_codes
 from hostcap.limits import LimitSet
@@ -20,6 +21,7 @@ from hostcap_stock.headroom.hv_least import START, LeastOfSites, SitesSearched
 from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.preparing import tidy
 from hostcap_stock.headroom.schemas import HV_NODE_HEADROOM, HV_NODE_HEADROOM_PROFILE
+from hostcap_stock.headroom.usage_table import unexplained, usage_table
 from hostcap_stock.headroom.violations import BrokenSet, bindings_table, violations_table
 
 LabelsOf = Callable[[SitesSearched], Labels]
@@ -127,14 +129,43 @@ def _violations(
     place: int,
     labels_of: LabelsOf,
 ) -> Table:
-    searched = least.searches[place]
-    sets = [
-        BrokenSet(
-            step=0 if site == START else int(searched.result.iteration[site]),
-            key=_key(network, choice, site),
-            violations=found,
-        )
-        for (of, site), found in sorted(least.violations.items())
-        if of == place
-    ]
-    return violations_table(labels_of(searched), limits, sets)
+    return violations_table(labels_of(least.searches[place]), limits, broken_sets(network, choice, least, place))
+
+
+def broken_sets(network: Network, choice: LocationChoice, least: LeastOfSites, place: int) -> list[BrokenSet]:
+    """Broken limits of one search, by the sites that it answers for."""
+    return [_set(network, choice, least, place, site) for of, site in sorted(least.violations) if of == place]
+
+
+def _set(network: Network, choice: LocationChoice, least: LeastOfSites, place: int, site: int) -> BrokenSet:
+    return BrokenSet(
+        step=0 if site == START else int(least.searches[place].result.iteration[site]),
+        key=_key(network, choice, site),
+        violations=least.violations[place, site],
+    )
+
+
+def node_usage(
+    network: Network, choice: LocationChoice, limits: LimitSet, leasts: Sequence[LeastOfSites], labels_of: LabelsOf
+) -> Table:
+    """``binding_usage``: who is behind the limit that stopped each location, where it answers for itself."""
+    return concatenate(
+        [
+            usage_table(
+                labels_of(searched),
+                limits,
+                broken_sets(network, choice, least, place),
+                {_key(network, choice, site): usage for (of, site), usage in least.usage.items() if of == place},
+            )
+            for least in leasts
+            for place, searched in enumerate(least.searches)
+        ]
+    )
+
+
+def unexplained_sites(
+    network: Network, choice: LocationChoice, limits: LimitSet, least: LeastOfSites, place: int
+) -> list[Finding]:
+    """Findings about limits that ``binding_usage`` says nothing about, of one search."""
+    unsaid = {_key(network, choice, site): why for (of, site), why in least.unsaid.items() if of == place}
+    return unexplained(limits, broken_sets(network, choice, least, place), unsaid)

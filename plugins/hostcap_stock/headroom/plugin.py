@@ -48,8 +48,9 @@ def _hv(config: HvNodeHeadroomConfig, parts: Mapping[str, Any]) -> Study:
 
 def _summarise_locations(results: Results) -> Sequence[Table]:
     from hostcap_stock.headroom.summary import by_location
+    from hostcap_stock.headroom.usage_summary import by_limit
 
-    return by_location(results)
+    return [*by_location(results), *by_limit(results)]
 
 
 def _report(results: Results) -> Report:
@@ -107,6 +108,7 @@ HV_NODE_HEADROOM_STUDY = StudyPlugin(
         HV_NODE_HEADROOM,
         CONSTRAINT_VIOLATIONS,
         BINDING_CONSTRAINTS,
+        BINDING_USAGE,
         HV_NODE_HEADROOM_PROFILE,
         DEBUG_SNAPSHOTS,
         DEBUG_NODES,

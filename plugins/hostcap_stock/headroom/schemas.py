@@ -130,8 +130,13 @@ BINDING_USAGE = TableSchema(
         Column(
             "side", "text", "supplies or takes what flows through a conductor; moves a voltage from the start", key=True
         ),
-        Column("user_kind", "text", "customer, group (all of another group), element, or network", key=True),
-        Column("user_id", "text", "Customer, group, load or generating element, source or other", key=True),
+        Column("user_kind", "text", "customer, group (all of another group), location, element or network", key=True),
+        Column(
+            "user_id",
+            "text",
+            "Customer, group, location that grows, load or generating element, source or other",
+            key=True,
+        ),
         Column("part", "text", "growth, or existing load and generation", key=True),
         Column("kw", "number", "Traced: kW of the flow in the breaking state; else empty", unit="kW"),
         Column("change", "number", "Sensitivity: part of the change since the start, in unit; else empty"),
