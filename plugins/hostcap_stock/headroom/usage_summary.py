@@ -18,6 +18,7 @@ USAGE_SUMMARY = TableSchema(
     narrow="{metric}, {method}: {largest}",
     columns=(
         Column("feeder", "text", "Feeder"),
+        Column("stops", "text", "HV location that it stops"),
         Column("limit", "text", "Equipment and phase"),
         Column("metric", "text", "Kind of limit"),
         Column("method", "text", "traced, or sensitivity of the voltage"),
@@ -36,15 +37,28 @@ def by_limit(results: Results) -> Sequence[Table]:
     for row in results["binding_usage"].rows():
         if row["side"] in ("moves", _SIDE[row["headroom_direction"]]):
             sets.setdefault((row["binding_id"], row["timestamp"]), []).append(row)
-    columns: dict[str, list[Any]] = {name: [] for name in USAGE_SUMMARY.names}
+    stopped = _stopped(results)
+    shown = tuple(column for column in USAGE_SUMMARY.columns if stopped or column.name != "stops")
+    columns: dict[str, list[Any]] = {column.name: [] for column in shown}
     for rows in list(sets.values())[:MOST]:
-        for name, value in _line(rows).items():
+        line = _line(rows) | ({"stops": stopped[rows[0]["binding_id"]]} if stopped else {})
+        for name, value in line.items():
             columns[name].append(value)
     if not columns["feeder"]:
         return []
     name = USAGE_SUMMARY.name if len(sets) <= MOST else f"{USAGE_SUMMARY.name}, {MOST} of {len(sets)}"
-    schema = TableSchema(name=name, meaning=USAGE_SUMMARY.meaning, columns=USAGE_SUMMARY.columns)
+    schema = TableSchema(name=name, meaning=USAGE_SUMMARY.meaning, narrow=USAGE_SUMMARY.narrow, columns=shown)
     return [Table.build(schema, columns)]
+
+
+def _stopped(results: Results) -> dict[str, str]:
+    """HV locations by the set that stops them: the first, and how many more at its bus; empty for LV groups."""
+    if "hv_node_headroom" not in results.names:
+        return {}
+    names: dict[str, list[str]] = {}
+    for row in results["hv_node_headroom"].rows():
+        names.setdefault(row["binding_id"], []).append(str(row["terminal_mrid"]))
+    return {key: found[0] + (f" and {len(found) - 1} more" if len(found) > 1 else "") for key, found in names.items()}
 
 
 def _line(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
