@@ -1,7 +1,7 @@
-"""Independent oracle: who is behind a flow or a voltage in one state of bare OpenDSS; tracing-method.md, sections 1 to 3.
+"""Independent oracle: who is behind a flow or a voltage in one state of bare OpenDSS (tracing method, sections 1 to 3).
 
-Flows are the engine's own powers, phases summed; shares come from the inverse of the method's matrix. Voltages are moved by currents
-of a test source while every load is off, which makes the network linear. Shares no code with the product.
+Flows are the engine's own powers, phases summed; shares come from the inverse of the method's matrix. Voltages are moved
+by currents of a test source while every load is off, which makes the network linear. Shares no code with the product.
 """
 
 import math
