@@ -145,7 +145,7 @@ def test_against_inverse_and_test_currents_on_a_bare_engine(name: str, networks:
 
 
 def _state_arguments(case: HvCase) -> dict[str, Any]:
-    left_out = ("kinds", "max_steps", "power_factor", "tolerance_pu")
+    left_out = ("kinds", "lv_percentile", "max_steps", "power_factor", "tolerance_pu")
     return {"master": case.master} | {name: v for name, v in case.arguments.items() if name not in left_out}
 
 

@@ -1,6 +1,6 @@
 """Independent oracle: who is behind a flow or a voltage in one state of bare OpenDSS (tracing method, sections 1 to 3).
 
-Flows are the engine's own powers, phases summed; shares come from the inverse of the method's matrix. Voltages are moved
+Flows are the engine's own powers, phases summed; shares come from the inverse of the method's matrix. Voltages move
 by currents of a test source while every load is off, which makes the network linear. Shares no code with the product.
 """
 
