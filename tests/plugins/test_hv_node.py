@@ -46,7 +46,7 @@ def nodes(results: Results) -> list[dict[str, Any]]:
 
 def test_a_run_keeps_the_published_tables_and_those_of_the_map(demo_folder: Path) -> None:
     results = demo_case(demo_folder).run()
-    published = ("hv_node_headroom", "constraint_violations", "binding_constraints")
+    published = ("hv_node_headroom", "constraint_violations", "binding_constraints", "binding_usage")
     assert results.names == (*published, "feeder_buses", "feeder_branches", "findings")
 
 
