@@ -45,15 +45,8 @@ class NeutralCurrent:
         seen = np.flatnonzero(line & (conductors.node >= 0) & nodes.neutral[at] & nodes.live[at])
         if seen.size == 0:
             return []
-        return [
-            conductor_rows(
-                network,
-                seen,
-                upper=self.max_a,
-                metric="neutral-current",
-                description=f"neutral <= {self.max_a:g} A",
-            )
-        ]
+        words = f"neutral <= {self.max_a:g} A"
+        return [conductor_rows(network, seen, upper=self.max_a, metric="neutral-current", description=words)]
 
 
 @frozen(kw_only=True)
