@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from studying import Case
@@ -198,6 +199,36 @@ def test_a_customer_alone_moves_the_voltage_by_its_part(demo_folder: Path) -> No
             assert moved == pytest.approx(row["change"], rel=0.08)
             compared += 1
     assert compared == 6
+
+
+def test_the_voltage_of_a_percentile_is_explained_as_that_of_its_node(demo_folder: Path) -> None:
+    """A measure, and no linear form: its value is a node's voltage, and so is what moved it."""
+    case = case_of(
+        demo_folder / "feeder" / "Master.dss",
+        direction="export",
+        initial="zero-load",
+        max_steps=150,
+        lv=(None, 1.1),
+        lv_unit="pu",
+        thermal_percent=900.0,
+    )
+    found = {}
+    for name, changes in (("every", {}), ("percentile", {"lv_percentile": 80})):
+        results = results_of(attrs.evolve(case, **changes))
+        binding = {r["violation_id"]: r for r in results["constraint_violations"].rows() if r["binding"] and r["iteration"]}
+        start = {(r["bus"], r["phase"]): r["start_v"] for r in results["node_voltages"].rows()}
+        change: dict[str, float] = defaultdict(float)
+        for row in rows_of(results):
+            change[row["violation_id"]] += row["change"]
+        assert set(change) == set(binding) and binding
+        for key, moved in change.items():
+            row = binding[key]
+            at_start = start[row["conducting_equipment_mrid"], row["phase"]]
+            assert moved == pytest.approx(row["violating_value"] - at_start, rel=1e-3)
+        found[name] = {r["conducting_equipment_mrid"] for r in binding.values()}
+        unknown = [row["message"] for row in results["findings"].rows() if row["code"] == "binding-usage-unknown"]
+        assert all("broken at the start" in message for message in unknown)
+    assert found["every"] != found["percentile"], "another node binds"
 
 
 def test_without_the_setting_there_is_no_table(cable: Case) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from hostcap._arrays import IntArray
 from hostcap.errors import ModelError
 from hostcap.growth import Growth
-from hostcap.limits import THERMAL, LimitSet, LinearLimits
+from hostcap.limits import THERMAL, LimitSet
 from hostcap.linear import LinearNetwork
 from hostcap.network import Network
 from hostcap.power_flow import LINEARISE, FrozenNetwork
@@ -79,8 +79,8 @@ class UsageOfStart:
             at_locations: Growth is at HV locations, and belongs to them; else it is the customers'.
         """
         start = Start(network, linear, growth, limits, at_locations=at_locations)
-        self._limits, self._linear_row = limits, _linear_rows(limits)
-        self._traces, self._moves = Traces(start), Moves(start, self._linear_row)
+        self._limits = limits
+        self._traces, self._moves = Traces(start), Moves(start)
 
     def of(self, bounds: Sequence[Bound], levels: IntArray, node_v: NodeVoltages) -> Explained:
         """Who is behind each limit.
@@ -96,7 +96,7 @@ class UsageOfStart:
         for bound in bounds:
             if self._limits.families[bound.family] == THERMAL:
                 traced.append(bound)
-            elif self._linear_row[bound.row] < 0:
+            elif not self._moves.known(bound):
                 unsaid[bound.key] = NO_LINEAR_FORM
             elif bound.grown:
                 moved.append(bound)
@@ -118,16 +118,3 @@ class UsageOfStart:
 def _placed(bounds: Iterable[Bound], states: IntArray) -> list[tuple[Bound, int]]:
     place = {state: number for number, state in enumerate(states.tolist())}
     return [(bound, place[bound.state]) for bound in bounds if bound.state in place]
-
-
-def _linear_rows(limits: LimitSet) -> IntArray:
-    """Place of each row among the linear ones, -1 for those of measures, shape (row,)."""
-    place, taken = np.full(limits.row_count, -1, dtype=np.int32), 0
-    first = 0
-    for limit in limits.limits:
-        size = limit.lower.size
-        if isinstance(limit, LinearLimits):
-            place[first : first + size] = taken + np.arange(size)
-            taken += size
-        first += size
-    return place

@@ -28,6 +28,7 @@ class Bound:
         key: Key of its binding set.
         row: Row of the limit set.
         family: Index into the families of the limit set.
+        value: What the row measured, in its unit.
         state: Place of its breaking state among those that are asked about.
         grown: Whether anything has grown in that state.
     """
@@ -35,13 +36,15 @@ class Bound:
     key: str
     row: int
     family: int
+    value: float
     state: int
     grown: bool
 
     @classmethod
     def first(cls, key: str, violations: Violations, state: int, *, grown: bool) -> Bound:
         """The limit that binds of a set: its first."""
-        return cls(key=key, row=int(violations.row[0]), family=int(violations.family[0]), state=state, grown=grown)
+        row, family = int(violations.row[0]), int(violations.family[0])
+        return cls(key=key, row=row, family=family, value=float(violations.value[0]), state=state, grown=grown)
 
 
 @frozen(kw_only=True, eq=False)
