@@ -215,7 +215,8 @@ def test_the_voltage_of_a_percentile_is_explained_as_that_of_its_node(demo_folde
     found = {}
     for name, changes in (("every", {}), ("percentile", {"lv_percentile": 80})):
         results = results_of(attrs.evolve(case, **changes))
-        binding = {r["violation_id"]: r for r in results["constraint_violations"].rows() if r["binding"] and r["iteration"]}
+        broken = [r for r in results["constraint_violations"].rows() if r["binding"] and r["iteration"]]
+        binding = {r["violation_id"]: r for r in broken}
         start = {(r["bus"], r["phase"]): r["start_v"] for r in results["node_voltages"].rows()}
         change: dict[str, float] = defaultdict(float)
         for row in rows_of(results):
