@@ -9,13 +9,16 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from attrs import frozen
+from postgres_cases import VARIABLE, quoted
 
+NUMBERS = count()
 PASSWORD = "geheim %@:/ü"
 """Holds what a connection string must write percent-encoded."""
 BESIDE = Path("/usr/lib/postgresql")
@@ -96,3 +99,12 @@ def _said(*command: Any, **more: Any) -> None:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", **more)
     if done.returncode:
         pytest.fail(f"{command[0]}: {done.stderr}")
+
+
+@pytest.fixture
+def schema(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new schema, with a name that must be quoted."""
+    monkeypatch.setenv(VARIABLE, postgres.uri())
+    name = f'Runs "{next(NUMBERS)}"'
+    postgres.sql(f"CREATE SCHEMA {quoted(name)}")
+    return name

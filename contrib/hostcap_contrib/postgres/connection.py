@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hostcap.errors import ConfigError, OutputError
+from hostcap.errors import ConfigError, OutputError, StoppedError
 
 WHO = "writer 'postgres'"
 _URI = re.compile(r"postgres(ql)?://")
@@ -16,6 +16,7 @@ _FAILED = re.compile(
     r'connection to server (?:at|on socket) "(?P<host>[^"]*)"[^\n]*?'
     r"failed: (?:FATAL:\s+)?(?P<why>[^\n]*)"
 )
+_CANCELLED = "57014"
 _HINTS = {
     "password authentication": "see to the password of the connection string, or to your .pgpass file",
     "no password supplied": "give it in the connection string, or in a .pgpass file",
@@ -35,6 +36,7 @@ def connected(variable: str) -> Iterator[Any]:
     Raises:
         ConfigError: The variable is not set, or holds no connection string.
         OutputError: The server cannot be reached, or refuses.
+        StoppedError: A statement was cancelled.
     """
     import adbc_driver_postgresql.dbapi as driver
 
@@ -51,6 +53,9 @@ def connected(variable: str) -> Iterator[Any]:
     try:
         yield connection
     except driver.Error as error:
+        if error.sqlstate == _CANCELLED and "user request" in str(error):
+            # So does Ctrl-C end while the driver waits for the server.
+            raise StoppedError(f"{WHO}: stopped; the database is as it was") from error
         raise OutputError(f"{WHO}: {reason(str(error))}") from error
     finally:
         connection.close()
@@ -65,7 +70,7 @@ def rows(connection: Any, sql: str, parameters: Sequence[Any] | None = None) -> 
 
 
 def execute(connection: Any, sql: str, parameters: Sequence[Any] | None = None) -> None:
-    """Run a statement."""
+    """Run a statement that gives no rows; what a query does is only done when its rows are read."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
 
@@ -82,7 +87,7 @@ def literal(text: str) -> str:
 
 def reason(text: str) -> str:
     """What the server says, in one line: its first line, and the detail where there is one."""
-    found = re.search(r"ERROR:\s+([^\n]*)", text)
+    found = re.search(r"(?:ERROR|FATAL):\s+([^\n]*)", text)
     detail = re.search(r"DETAIL:\s+([^\n]*)", text)
     said = found.group(1) if found else " ".join(text.split())
     return f"{said} ({detail.group(1)})" if detail else said

@@ -18,7 +18,7 @@ from attrs import frozen
 from hostcap.results_folder import waiting_folder
 from hostcap.tables import Chunk, Results, Table, TableSchema, schema_from
 from hostcap_contrib.postgres.config import PostgresConfig
-from hostcap_contrib.postgres.connection import WHO, connected, execute
+from hostcap_contrib.postgres.connection import WHO, connected, execute, rows
 from hostcap_contrib.postgres.plugin import EXTRA
 from hostcap_contrib.postgres.schemas import RUN_KEY, RUNS, TABLES, check, create, keyed, place
 from hostcap_stock.writers import ParquetConfig, ParquetWriter
@@ -126,7 +126,7 @@ def _load(
     described = {name: [_described(part.path) for part in parts] for name, parts in held.items()}
     tables = {name: keyed(schema_from(records[0]["schema"])) for name, records in described.items()}
     # One after the other: two runs that make the same tables at once would get in each other's way.
-    execute(connection, "SELECT pg_advisory_xact_lock(hashtext('hostcap'), hashtext($1))", [schema])
+    rows(connection, "SELECT 1 FROM pg_advisory_xact_lock(hashtext('hostcap'), hashtext($1))", [schema])
     wanted = [*tables.values(), RUNS, TABLES]
     there = check(connection, schema, wanted)
     for table in wanted:
