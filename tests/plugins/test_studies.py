@@ -321,6 +321,9 @@ def test_an_lv_network_at_its_peak_of_export(studies: Path) -> None:
     assert as_datetime(group["timestamp"]).hour in range(1, 5)  # 11:00 to 15:00 at UTC+10
     assert 50.0 < group["total_base_net_export_kw"] - group["total_base_net_import_kw"] < 175.0
     assert {row["metric"] for row in binding} == {"voltage-high"}
+    findings = run(WorkPackage.read(studies / "oe-lv28-peak-export.toml"))["findings"].rows()
+    (told,) = [finding for finding in findings if finding["code"] == "inverter-controls-not-followed"]
+    assert (told["count"], told["kw"]) == (35, pytest.approx(175.0, rel=1e-3))
 
 
 def test_a_large_feeder_at_a_stated_hour_of_its_year(studies: Path) -> None:

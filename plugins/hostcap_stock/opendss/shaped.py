@@ -16,8 +16,9 @@ from hostcap.profiles import InstantArray, PowerProfiles, Series, Window, as_us
 from hostcap_stock.opendss.config import OpenDssShapesConfig
 from hostcap_stock.opendss.engine import Engine, engine_errors_translated
 from hostcap_stock.opendss.model import solved_injection
-from hostcap_stock.opendss.shapes import Shape, read_shapes
+from hostcap_stock.opendss.shapes import Shape, acting, read_shapes
 from hostcap_stock.opendss.source import OpenDssSource
+from hostcap_stock.opendss.unfollowed import Unfollowed, read_unfollowed
 
 _HOUR_US = 3_600_000_000
 _FIXED, _EXEMPT = 1, 2
@@ -46,11 +47,12 @@ class _Loads:
 
 @define(kw_only=True, eq=False)
 class _Model:
-    """What is kept of one model."""
+    """What is kept of one model; ``solved_shapes`` are those of elements that the engine solves."""
 
     shapes: dict[str, Shape]
     loads: _Loads
-    controlled: tuple[str, ...]
+    solved_shapes: tuple[Shape, ...]
+    unfollowed: Unfollowed
     solved: dict[int, FloatArray] = field(factory=dict)
 
 
@@ -69,7 +71,7 @@ class OpenDssShapes:
         """What every injector does at the end of each interval, nominal at 1 pu, as OpenDSS has it in that mode.
 
         Loads follow their shapes by the engine's rule, generators and PV are solved by the engine without controls,
-        storage keeps its snapshot.
+        storage and sources keep their snapshot; findings name what would not.
 
         Raises:
             ProfileError: The network is no OpenDSS model, no shape acts, or the window begins before the shapes do.
@@ -94,6 +96,8 @@ class OpenDssShapes:
                 signed[0, :, place], signed[1, :, place] = kw * p, kvar * q
         moving = np.flatnonzero(np.isin(injectors.kind.astype(str), _FOLLOWING))
         if moving.size:
+            for shape in model.solved_shapes:
+                shape.at(hours)  # refuses hours at which the engine has no value of its own
             signed[:, :, moving] = self._solved(network, model, instant, moving.tolist())
         exports = signed[0] < 0
         exports[:, np.flatnonzero(injectors.kind != "load")] = True
@@ -155,7 +159,8 @@ class OpenDssShapes:
                 f"profiles.start_time: the yearly shapes begin at {self.config.start_time.isoformat()}, and the start "
                 "is before; state when their first year begins"
             )
-        hours: FloatArray = passed / _HOUR_US
+        whole, rest = np.divmod(passed, _HOUR_US)
+        hours: FloatArray = whole + rest / 1e6 / 3600.0  # added as the engine adds them, so that edges fall alike
         return hours
 
     # The model
@@ -172,8 +177,12 @@ class OpenDssShapes:
             with engine_errors_translated(), origin.source.opened(network.feeder) as engine:
                 shapes = read_shapes(engine)
                 loads = _read_loads(engine, network, shapes, daily=self.config.mode == "daily")
-                controlled = tuple(engine.records("InvControl"))
-            self._models[key] = _Model(shapes=shapes, loads=loads, controlled=controlled)
+                named = {
+                    acting(record, self.config.mode) for kind in _FOLLOWING for record in engine.records(kind).values()
+                }
+                unfollowed = read_unfollowed(engine, self.config.mode)
+            solved = tuple(shapes[name] for name in sorted(named & set(shapes)))
+            self._models[key] = _Model(shapes=shapes, loads=loads, solved_shapes=solved, unfollowed=unfollowed)
         return self._models[key]
 
     def _solved(self, network: Network, model: _Model, instant: InstantArray, places: Sequence[int]) -> FloatArray:
@@ -229,18 +238,20 @@ class OpenDssShapes:
                     "was before",
                 )
             )
-        if model.controlled:
+        silent = [place for place, shape in zip(loads.place, loads.shape, strict=True) if shape and shape.without_kvar]
+        if silent:
             found.append(
                 Finding(
                     severity=Severity.WARNING,
-                    code="inverter-controls-not-followed",
-                    element=some(list(model.controlled)),
-                    count=len(model.controlled),
-                    message="PV gives what its shape says, without volt-var and volt-watt: these follow voltages, not "
-                    "shapes",
+                    code="edge-shape-without-kvar",
+                    element=some([str(injectors.name[place]) for place in silent]),
+                    count=len(silent),
+                    kw=float(np.sum(injectors.load_kw[silent])),
+                    message=f"{len(silent)} loads follow shapes of stated hours with interpolation=edge and no qmult, "
+                    "for which the engine has no kvar between these hours; state qmult",
                 )
             )
-        return found
+        return found + model.unfollowed.findings(network)
 
 
 def _drawn(engine: Engine, name: str) -> tuple[float, float]:

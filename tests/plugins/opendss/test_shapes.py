@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hostcap.errors import ProfileError
+from hostcap.config import structure
+from hostcap.errors import ConfigError, ProfileError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.profiles import PowerProfiles, Window
@@ -184,6 +185,190 @@ def test_only_opendss_models_have_them(master: Path) -> None:
     network = attrs.evolve(loaded(master), origin=None)
     with pytest.raises(ProfileError, match="are those of an OpenDSS model"):
         shaped(network, "daily").customers(network, Window(start=BEGIN, end=BEGIN + timedelta(hours=1)))
+
+
+HOURS = "npts=4 interval=0 hour=(0 2.5 6 24) mult=(0.5 1.0 2.0 0.25)"
+FIXED = "npts=6 minterval=20 mult=(0.5 1.0 -2.0 0.25 0.75 1.25)"
+KINDS = {
+    "hours": HOURS,
+    "hours-edge": f"{HOURS} interpolation=edge",
+    "hours-qmult": f"{HOURS} qmult=(1 0.1 0.2 0.3)",
+    "hours-qmult-edge": f"{HOURS} qmult=(1 0.1 0.2 0.3) interpolation=edge",
+    "hours-actual": f"{HOURS} useactual=yes",
+    "hours-actual-edge": f"{HOURS} useactual=yes interpolation=edge",
+    "hours-actual-qmult-edge": f"{HOURS} qmult=(1 0.1 0.2 0.3) useactual=yes interpolation=edge",
+    "ends-early": "npts=3 interval=0 hour=(0 1 7.25) mult=(1 2 3)",
+    "ends-early-edge": "npts=3 interval=0 hour=(0 1 7.25) mult=(1 2 3) interpolation=edge",
+    "fixed": FIXED,
+    "fixed-avg": f"{FIXED} interpolation=avg",
+    "fixed-edge": f"{FIXED} interpolation=edge",
+    "fixed-qmult-edge": f"{FIXED} qmult=(1 2 3 4 5 6) interpolation=edge",
+    "fixed-actual-edge": f"{FIXED} useactual=yes interpolation=edge",
+    "seconds": "npts=4 sinterval=450 mult=(1 2 3 4)",
+    "seconds-edge": "npts=4 sinterval=450 mult=(1 2 3 4) interpolation=edge",
+    "normalised": f"{FIXED} action=normalize",
+    "odd.name": "npts=2 interval=1 mult=(1 2) interpolation=edge",
+    "one-edge": "npts=1 interval=0 hour=(3) mult=(0.7) interpolation=edge",
+}
+"""Every way in which a shape may state its values, with steps that meet its hours and such that do not."""
+
+
+def each_kind(stated: str, **shapes: str) -> str:
+    """A feeder with a load for each kind of shape and each way of stating kvar."""
+    lines = ["clear", "new circuit.c basekv=0.4 phases=3", "new line.l bus1=sourcebus bus2=b length=0.01"]
+    for name, shape in shapes.items():
+        lines.append(f'new "loadshape.{name}" {shape}')
+        lines += [
+            f'new "load.{name}-{how.partition("=")[0]}" bus1=b.1 phases=1 kv=0.23 kw=2 {how} {stated}={name}'
+            for how in ("kvar=0.7", "pf=-0.9")
+        ]
+    return "\n".join([*lines, "set voltagebases=[0.4]", "calcvoltagebases"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "stated"), [("daily", "daily"), ("yearly", "yearly"), ("yearly", "daily")], ids=lambda word: word
+)
+@pytest.mark.parametrize("minutes", [5.0, 60.0])
+def test_every_kind_of_shape_is_read_as_the_engine_reads_it(
+    mode: str, stated: str, minutes: float, tmp_path: Path
+) -> None:
+    """kW and kvar of every load, step by step through 25 hours, to 1e-6, against the engine's own solutions.
+
+    Source: OpenDSS itself (DSS C-API 0.14.5), one solve for each step, as it goes on by itself.
+    """
+    from opendssdirect import dss as direct
+
+    master = tmp_path / "m.dss"
+    master.write_text(each_kind(stated, **KINDS), encoding="utf-8")
+    network = loaded(master)
+    steps = round((24 if mode == "daily" else 25) * 60 / minutes)
+    found = shaped(network, mode, interval_minutes=minutes).customers(
+        network, Window(start=BEGIN, end=BEGIN + steps * timedelta(minutes=minutes))
+    )
+    dss = direct.NewContext()
+    dss.Basic.AllowChangeDir(False)
+    for command in (
+        "set defaultbasefrequency=50",
+        f'compile "{master}"',
+        "batchedit load..* model=1 vminpu=0.01 vmaxpu=10",
+        f"set mode={mode} controlmode=off stepsize={minutes * 60:g}s number=1",
+        "set tolerance=1e-10 maxiterations=200",
+    ):
+        dss.Text.Command(command)
+    engine = np.empty((steps, 2, network.injectors.name.size))
+    for step in range(steps):
+        dss.Text.Command("solve")
+        for place, name in enumerate(network.injectors.name):
+            dss.Circuit.SetActiveElement(f"load.{name}")
+            engine[step, :, place] = np.asarray(dss.CktElement.Powers()).reshape(-1, 2).sum(axis=0)
+    dss.Basic.ClearAll()
+    own = np.stack([found.load_kw - found.generation_kw, found.load_kvar + found.generation_kvar], axis=1)
+    wrong = np.abs(own - engine).max(axis=(0, 1)) > 1e-6
+    assert not list(network.injectors.name[wrong])
+    assert (np.ptp(engine, axis=0).max(axis=0) > 0.1).sum() >= 2 * (len(KINDS) - 3)  # most of them move
+
+
+def test_edge_shapes_without_kvar_between_their_hours_are_named_with_their_kw(tmp_path: Path) -> None:
+    master = tmp_path / "m.dss"
+    master.write_text(each_kind("daily", **KINDS), encoding="utf-8")
+    network = loaded(master)
+    found = shaped(network, "daily").customers(network, Window(start=BEGIN, end=BEGIN + timedelta(hours=1)))
+    [finding] = [f for f in found.findings if f.code == "edge-shape-without-kvar"]
+    assert (finding.count, finding.kw) == (4, pytest.approx(8.0))
+    assert finding.element == "hours-edge-kvar, hours-edge-pf, ends-early-edge-kvar and 1 more"
+
+
+def test_hours_before_the_first_that_a_shape_states_are_refused(tmp_path: Path) -> None:
+    """The engine reads there before its arrays, and takes 0 or whatever lies there."""
+    master = tmp_path / "m.dss"
+    master.write_text(each_kind("daily", late="npts=3 interval=0 hour=(2 4 24) mult=(1 2 3)"), encoding="utf-8")
+    network = loaded(master)
+    profiles = shaped(network, "daily", interval_minutes=60.0)
+    assert drawn(profiles.customers(network, Window.of_instant(BEGIN + timedelta(hours=2))), 0)[0].tolist() == [2.0] * 2
+    with pytest.raises(ProfileError, match="load shape 'late': it states nothing before its hour 2"):
+        profiles.customers(network, Window.of_instant(BEGIN + timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        ("npts=3 interval=0 hour=(1 24 4) mult=(1 2 3)", "its hours do not rise"),
+        (
+            "npts=3 interval=8 memorymapping=yes mult=(file=values.csv)",
+            "with memorymapping=yes the engine gives nobody",
+        ),
+    ],
+)
+def test_shapes_whose_values_cannot_be_had_are_refused_where_they_are_asked_for(
+    shape: str, why: str, tmp_path: Path
+) -> None:
+    master = tmp_path / "m.dss"
+    (tmp_path / "values.csv").write_text("1\n2\n3\n", encoding="utf-8")
+    master.write_text(each_kind("daily", bad=shape), encoding="utf-8")
+    network = loaded(master)  # a snapshot asks for no shape
+    with pytest.raises(ProfileError, match=f"load shape 'bad': {why}"):
+        shaped(network, "daily", interval_minutes=60.0).customers(
+            network, Window(start=BEGIN, end=BEGIN + timedelta(hours=2))
+        )
+
+
+def test_generators_are_not_solved_before_the_first_hour_of_their_shape(tmp_path: Path) -> None:
+    master = tmp_path / "m.dss"
+    late = "new generator.g bus1=b.1 phases=1 kv=0.23 kw=2 daily=late\n"
+    text = each_kind("daily", day="npts=1 interval=1 mult=(1)", late="npts=3 interval=0 hour=(2 4 24) mult=(1 2 3)")
+    master.write_text(text.replace("daily=late", "").replace("set voltagebases", late + "set voltagebases"), "utf-8")
+    network = loaded(master)
+    profiles = shaped(network, "daily", interval_minutes=60.0)
+    at_two = profiles.customers(network, Window.of_instant(BEGIN + timedelta(hours=2)))
+    assert at_two.generation_kw.sum() == pytest.approx(2.0)
+    with pytest.raises(ProfileError, match="load shape 'late': it states nothing before its hour 2"):
+        profiles.customers(network, Window.of_instant(BEGIN + timedelta(hours=1)))
+
+
+def test_shapes_of_the_duty_mode_are_refused_and_loads_with_them_alone_listed(master: Path) -> None:
+    with pytest.raises(ConfigError, match=r"profiles\.mode: expected one of daily, yearly, got 'duty'"):
+        structure({"mode": "duty", "start_time": BEGIN}, OpenDssShapesConfig, path="profiles", folder=Path())
+    master.write_text(FEEDER.replace("kw=2 pf=0.9 daily=day yearly=both", "kw=2 pf=0.9 duty=day"), encoding="utf-8")
+    network = loaded(master)
+    found = shaped(network, "daily").customers(network, Window(start=BEGIN, end=BEGIN + timedelta(hours=1)))
+    [finding] = [f for f in found.findings if f.code == "loads-without-shape"]
+    assert finding.element == "a, fixed, bare"
+
+
+CONTROLS = """
+new pvsystem.second bus1=b.3 phases=1 kv=0.23 kva=2 pmpp=3 daily=sun
+new xycurve.vv npts=4 yarray=(1 0 0 -1) xarray=(0.5 0.95 1.05 1.5)
+new invcontrol.some mode=voltvar vvc_curve1=vv {listed}
+edit vsource.source daily=day
+"""
+
+
+@pytest.mark.parametrize(
+    ("listed", "elements", "kw"),
+    [
+        ("", "pv, second", None),
+        ("pvsystemlist=[pv]", "pv", 4.0),
+        ("derlist=[pvsystem.second]", "second", 2.0),
+        ("derlist=[pvsystem.second] enabled=no", None, None),
+    ],
+)
+def test_what_controls_would_move_is_named_with_its_kw(
+    listed: str, elements: str | None, kw: float | None, master: Path
+) -> None:
+    """4 kVA behind 4.5 kW of sun and 2 kVA behind 3 kW give their kVA in the snapshot."""
+    master.write_text(FEEDER + CONTROLS.format(listed=listed), encoding="utf-8")
+    network = loaded(master)
+    found = shaped(network, "daily").customers(network, Window(start=BEGIN, end=BEGIN + timedelta(hours=1)))
+    told = {finding.code: finding for finding in found.findings}
+    assert told["source-shape-not-followed"].element == "source"
+    if elements is None:
+        assert "inverter-controls-not-followed" not in told
+        return
+    finding = told["inverter-controls-not-followed"]
+    assert (finding.element, finding.count) == (elements, elements.count(",") + 1)
+    assert "InvControl some" in finding.message
+    assert finding.kw is not None and finding.kw > 1.5
+    assert kw is None or finding.kw == pytest.approx(kw, rel=0.06)
 
 
 PUBLIC = [
