@@ -59,6 +59,7 @@ class Branches:
     Attributes:
         kinds: Lines, then transformers of two and of three windings.
         joins: Bus pairs of closed bus-bus switches and of impedances in service, shape (pair, 2).
+        same: Those of closed bus-bus switches alone, which make one bus of two.
         made_names: Names that the net does not state.
         off: Elements out of service, by table.
         open_switches: Switches that are open.
@@ -66,6 +67,7 @@ class Branches:
 
     kinds: tuple[Branch, ...]
     joins: IntArray = field(converter=ints)
+    same: IntArray = field(converter=ints)
     made_names: tuple[str, ...]
     off: dict[str, int]
     open_switches: tuple[str, ...]
@@ -104,10 +106,11 @@ def read_branches(net: NetTables, buses: Columns, bus_on: BoolArray, nominal_kv:
     impedance = Columns(net, "impedance")
     used = impedance.bools("in_service")
     ends = np.stack([impedance.places(f"{side}_bus", buses) for side in ("from", "to")], axis=1)[used]
-    joins = np.concatenate([switches.bus_pairs, ends])
+    same, ends = (pairs[bus_on[pairs].all(axis=1)] for pairs in (switches.bus_pairs, ends))
     return Branches(
         kinds=tuple(kinds),
-        joins=joins[bus_on[joins].all(axis=1)],
+        joins=np.concatenate([same, ends]),
+        same=same,
         made_names=(*made, *more),
         off=off,
         open_switches=switches.open,

@@ -17,6 +17,7 @@ from attrs import frozen
 
 from hostcap._arrays import ComplexArray, FloatArray, sums
 from hostcap.errors import ModelError, NotConvergedError
+from hostcap.topology import live_nodes
 from hostcap_stock.pandapower.drawn import Drawn
 from hostcap_stock.pandapower.matrices import (
     PHASES_OF_SEQUENCES,
@@ -113,8 +114,9 @@ class Engine(ABC):
 
         Raises:
             NotConvergedError: There is no solution.
-            ModelError: pandapower refuses the net.
+            ModelError: Nothing is fed, or pandapower refuses the net.
         """
+        self._refuse_sources_alone()
         self._write(drawn)
         self._must_run()
         self._places = self._find_places()
@@ -148,6 +150,15 @@ class Engine(ABC):
         except (LoadflowNotConverged, ArithmeticError, RuntimeError, np.linalg.LinAlgError):
             return Solved(node_v=np.full(self.feeder.network.nodes.bus.size, np.nan + 0j), iterations=self._most)
         return self._read()
+
+    def _refuse_sources_alone(self) -> None:
+        """Without a bus beside those of the sources there is nothing to solve, and the library stumbles over it."""
+        feeder = self.feeder
+        live = feeder.network.nodes.live[:: 3 if feeder.three_phase else 1]
+        same = feeder.branches.same
+        held = live_nodes(live.size, same[:, 0], same[:, 1], feeder.sources)
+        if not np.any(live & ~held):
+            raise ModelError("no bus but those of the sources is fed; close switches, or put elements in service")
 
     def _must_run(self) -> None:
         from pandapower.powerflow import LoadflowNotConverged
@@ -337,10 +348,7 @@ class BalancedEngine(Engine):
         )
 
     def _voltages(self) -> ComplexArray:
-        internal = self.net["_ppc"]["internal"]
-        if "V" not in internal:
-            raise ModelError("no bus but those of the sources is fed; close switches, or put elements in service")
-        return np.asarray(internal["V"], dtype=np.complex128)[None, :]
+        return np.asarray(self.net["_ppc"]["internal"]["V"], dtype=np.complex128)[None, :]
 
     def _arrays(self) -> list[dict[str, Any]]:
         return [self.net["_ppc"]]

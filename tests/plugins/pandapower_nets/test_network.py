@@ -13,7 +13,7 @@ pp = pytest.importorskip("pandapower", reason="pandapower is not installed: pip 
 
 from pandapower_nets.nets import frozen, street, town  # noqa: E402
 
-from hostcap.errors import HostcapError, ModelError  # noqa: E402
+from hostcap.errors import ModelError  # noqa: E402
 from hostcap.network import BALANCED  # noqa: E402
 from hostcap_stock.constraints.thermal import Thermal  # noqa: E402
 from hostcap_stock.headroom import LVHeadroom  # noqa: E402
@@ -250,13 +250,32 @@ def test_what_the_engine_would_stumble_over_or_refuses_is_an_error_of_ours() -> 
 
 
 @pytest.mark.parametrize("make", [town, street])
-def test_a_net_in_which_nothing_is_fed_is_an_error_of_ours(make: Any) -> None:
+@pytest.mark.parametrize("off", [("trafo", "trafo3w", "line", "switch"), ("trafo", "trafo3w")])
+def test_a_net_in_which_nothing_is_fed_is_an_error_of_ours(make: Any, off: tuple[str, ...]) -> None:
+    """A bus that a closed switch joins to the source's is that bus, and makes nothing to solve either."""
     net = make()
-    for table in ("trafo", "trafo3w", "line", "switch"):
+    for table in off:
         if len(net[table]):
             net[table]["closed" if table == "switch" else "in_service"] = False
-    with pytest.raises(HostcapError, match=r"is fed|refuses the net"):
+    beside = pp.create_bus(net, float(net.bus.vn_kv.iloc[0]))
+    pp.create_switch(net, int(net.bus.index[0]), beside, et="b")
+    with pytest.raises(ModelError, match=r"^no bus but those of the sources is fed; close switches"):
         frozen(net)
+
+
+def test_a_net_that_an_impedance_alone_feeds_is_solved() -> None:
+    net = pp.create_empty_network(f_hz=50.0)
+    source, house = (pp.create_bus(net, 0.4, name=name) for name in ("source", "house"))
+    pp.create_ext_grid(net, source)
+    pp.create_impedance(net, source, house, rft_pu=0.01, xft_pu=0.02, sn_mva=0.1)
+    pp.create_load(net, house, 0.05)
+    with frozen(net) as start:
+        volts = abs(start.start.node_v[0, 1]) / (400 / math.sqrt(3))
+    # v = 1 - z conj(s / v) on a base of 0.1 MVA: half a unit of load over 0.01 + 0.02j.
+    expected = complex(1.0)
+    for _ in range(50):
+        expected = 1 - complex(0.01, 0.02) * (0.5 / expected).conjugate()
+    assert volts == pytest.approx(abs(expected), abs=1e-8)
 
 
 def test_a_frequency_that_the_study_did_not_expect_is_told() -> None:
