@@ -19,11 +19,13 @@ NameArray = NDArray[np.object_]
 
 def _frozen(values: Any, dtype: Any) -> Any:
     # What nobody can write to needs no copy: solutions of thousands of nodes pass through here. Arrays of compiled code
-    # (numba) stand on memory that is theirs alone.
+    # (numba) stand on memory that is theirs alone; so do pieces of one.
     if isinstance(values, np.ndarray) and values.dtype == dtype:
         flags = values.flags
         if flags.c_contiguous and not flags.writeable:
             base = values.base
+            if isinstance(base, np.ndarray) and not base.flags.writeable:
+                base = base.base
             if base is None or type(base).__module__ == "_nrt_python":
                 return values
     array = np.array(values, dtype=dtype, order="C", copy=True)

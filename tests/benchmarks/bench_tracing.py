@@ -74,7 +74,8 @@ def worst_difference(sums: Sums, means: dict[str, Any]) -> float:
         ("su", "station_up", sums.index.station),
     ):
         theirs = means[kind]
-        ours = pd.DataFrame(sums.mean(block), index=rows.listed, columns=sums.index.node.listed)
+        users = sums.index.supplier if block.endswith("up") else sums.index.taker
+        ours = pd.DataFrame(sums.mean(block), index=rows.listed, columns=users.listed)
         index, columns = ours.index.union(theirs.index), ours.columns.union(theirs.columns)
         a, b = (f.reindex(index=index, columns=columns).fillna(0.0).to_numpy() for f in (ours, theirs))
         worst = max(worst, float(np.abs(a - b).max(initial=0.0)))

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import FloatArray, IntArray, floats, ints, sums
+from hostcap._arrays import FloatArray, IntArray, ints, sums
 from hostcap.flows import FlowNetwork, FlowPeriod
 from hostcap.tracing import Shares
-from hostcap_stock.bialek.fused import diagonal, labelled, owned
-from hostcap_stock.bialek.ways import Way, done, mixed
+from hostcap_stock.bialek.joining import INTEGERS, NUMBERS, joined
+from hostcap_stock.bialek.rows import mixed, unpacked
+from hostcap_stock.bialek.ways import Found, Way
 
 HELD = 16
 """Networks whose joins are remembered; a few topologies come again and again within a day."""
@@ -34,7 +35,7 @@ class Join:
         row: Node of each row of the network's own map, -1 where it vanishes, shape (row,).
         owner: Column of each node in the tables of branches, where buses of one node are added, shape (node,).
         at_bus: Node of each bus, which is its station too, -1 for none, shape (bus,).
-        every_label, every_bus, ones: 0, 1, 2 and so on of labels and buses, and 1 for each bus.
+        every_label, every_bus: 0, 1, 2 and so on of labels and buses.
     """
 
     single: FlowNetwork
@@ -45,7 +46,6 @@ class Join:
     at_bus: IntArray
     every_label: IntArray
     every_bus: IntArray
-    ones: FloatArray
 
     def period(self, period: FlowPeriod) -> FlowPeriod:
         """A period on the ``single`` network; negative load *replaces* a row's generation, and the reverse."""
@@ -135,7 +135,6 @@ def _joined(network: FlowNetwork) -> Join:
         at_bus=ints(at_bus),
         every_label=ints(np.arange(first.size)),
         every_bus=ints(np.arange(network.bus.size)),
-        ones=floats(np.ones(network.bus.size)),
     )
 
 
@@ -149,37 +148,48 @@ def _numbered(listed: list[str]) -> list[str]:
     return numbered
 
 
-def shares(
-    join: Join, flow_mw: FloatArray, loss_mw: FloatArray, way: Way, own_mw: FloatArray, other_mw: FloatArray
-) -> tuple[Shares, IntArray, IntArray]:
-    """Shares under the original's labels, and the column of each user and row in all tables but that of its bus use.
+def shares(join: Join, period: FlowPeriod, found: Found) -> tuple[tuple[Shares, IntArray], tuple[Shares, IntArray]]:
+    """Shares of both directions under the original's labels, and the user of each row in all tables but its bus use.
 
     There, buses of one node are added. Use of a bus is half of all adjacent branches' shares, and half of its own MW on
     the diagonal.
-
-    Args:
-        join: How the period is joined.
-        flow_mw: Of its branches.
-        loss_mw: Of its branches.
-        way: The direction.
-        own_mw: MW of each node in this direction: what the users put in.
-        other_mw: MW of each node in the other direction, as this one has traced it.
     """
-    network, bus = join.network, way.bus
-    user, column, row, user_mw = done(*owned(join.owner, way.user, way.user_mw, way.of_row))
-    source, factor, used, half, at = done(
-        *labelled(way.upstream, join.label, join.at_bus, network.from_bus, network.to_bus, flow_mw, loss_mw, way.local)
+    network = join.network
+    up, down = found.up, found.down
+    _, _, taker_mw, _, _, giver_mw = found.closed.pairs
+    integers, numbers, ends = joined(
+        (network.from_bus, network.to_bus),
+        (join.label, join.at_bus),
+        join.owner,
+        period.flow_mw,
+        period.loss_mw,
+        _given(up, found.generation_mw, taker_mw),
+        _given(down, found.load_mw, giver_mw),
     )
-    station_user, place, node, cell, cell_mw = done(*diagonal(way.user, own_mw, other_mw))
+    of, mw = unpacked(integers, numbers, ends, 2 * INTEGERS)
+    return (
+        _one_way(join, up, of[:INTEGERS], mw[:NUMBERS]),
+        _one_way(join, down, of[INTEGERS:], mw[NUMBERS:]),
+    )
+
+
+def _given(way: Way, own_mw: FloatArray, other_mw: FloatArray) -> Any:
+    return (way.user, way.of_row, way.user_mw, way.local, way.bus.source, way.bus.part, own_mw, other_mw)
+
+
+def _one_way(join: Join, way: Way, of: list[IntArray], numbers: list[FloatArray]) -> tuple[Shares, IntArray]:
+    network, bus = join.network, way.bus
+    user, column, row, source, used, at, station_user, place, node, cell = of
+    user_mw, factor, half, cell_mw = numbers
     users, buses = user.size, network.bus.size
     return (
         Shares(
             user=user,
             user_mw=user_mw,
-            branch_mw=mixed(bus, join.every_label, source, factor, network.branch.size, users, column=column),
-            bus_mw=mixed(bus, join.every_bus, join.every_bus, join.ones, buses, users, column=column),
+            branch_mw=mixed(bus.rows, join.every_label, source, factor, network.branch.size, users, column=column),
+            bus_mw=mixed(bus.rows, join.every_bus, bus.source, bus.part, buses, users, column=column),
             station_mw=mixed(
-                bus,
+                bus.rows,
                 at,
                 used,
                 half,
@@ -190,6 +200,5 @@ def shares(
             ),
             station_user=station_user,
         ),
-        column,
         row,
     )

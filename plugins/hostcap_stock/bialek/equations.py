@@ -13,9 +13,10 @@ import numpy as np
 from attrs import frozen
 
 from hostcap._arrays import FloatArray, IntArray
-from hostcap.tracing import ZERO_MW, DirectedFlows, ShareRows
+from hostcap.tracing import ZERO_MW, DirectedFlows, MixedRows, ShareRows
 from hostcap_stock.bialek.config import Mode
-from hostcap_stock.bialek.kernel import Long, scaled, sweep
+from hostcap_stock.bialek.kernel import Long, leaving, sweep
+from hostcap_stock.bialek.rows import BusRows, done, rows
 
 Direction = Literal["up", "down"]
 
@@ -38,7 +39,7 @@ class Equations:
     local: FloatArray
     upstream: bool
 
-    def swept(self, order: Long, row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, users: int) -> ShareRows:
+    def swept(self, order: Long, row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, users: int) -> BusRows:
         """Rows of buses by the sweep; ``order`` is upstream's.
 
         Args:
@@ -48,12 +49,14 @@ class Equations:
             row_mw: MW of each row.
             users: Number of users.
         """
-        first, column, mw = sweep(
-            order, not self.upstream, self.tail, self.head, self.passed, row_bus, of_row, row_mw, users
+        first_in, in_branch = leaving(self.head, self.passed, order.size)
+        source, part, first, column, mw = sweep(
+            order, not self.upstream, first_in, in_branch, self.tail, self.passed, row_bus, of_row, row_mw, users
         )
-        return rows(first, column, mw, users)
+        done(source, part)
+        return BusRows(rows=rows(first, column, mw, users), source=source, part=part)
 
-    def solved(self, row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, users: int) -> ShareRows:
+    def solved(self, row_bus: IntArray, of_row: IntArray, row_mw: FloatArray, users: int) -> BusRows:
         """The same by a sparse LU of ``I - T`` with all users at once; no order is needed.
 
         Raises:
@@ -69,18 +72,11 @@ class Equations:
         live = np.flatnonzero(self.passed)
         transfer = csc_array((self.passed[live], (self.head[live], self.tail[live])), shape=(size, size))
         factor = splu(csc_array(eye_array(size) - transfer))
-        return ShareRows.of(factor.solve(injected))
+        return BusRows.of(ShareRows.of(factor.solve(injected)))
 
-    def branches(self, bus: ShareRows) -> ShareRows:
+    def branches(self, bus: BusRows) -> MixedRows:
         """Rows of branches from those of buses."""
-        return rows(*scaled(self.tail, self.shared, bus.first, bus.column, bus.mw), bus.width)
-
-
-def rows(first: IntArray, column: IntArray, mw: FloatArray, width: int) -> ShareRows:
-    """Rows of arrays that nobody else holds, kept without a copy."""
-    for array in (first, column, mw):
-        array.setflags(write=False)
-    return ShareRows(first=first, column=column, mw=mw, width=width)
+        return bus.mixed(self.tail, self.shared)
 
 
 def equations(flows: DirectedFlows, mode: Mode, direction: Direction) -> Equations:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from hostcap._arrays import IntArray
 from hostcap.findings import Finding, Severity, some
 from hostcap.flows import FlowNetwork
-from hostcap.tracing import DirectedFlows, TraceBalance
+from hostcap.tracing import TraceBalance
 
-MISMATCH_MW = 0.01
-"""Difference at a bus that is worth a finding."""
 DEAD_END_MW = 0.001
 """What dead ends may take without a finding."""
 
 
 def findings_of(
-    network: FlowNetwork, flows: DirectedFlows, balance: TraceBalance, dead_end: IntArray, dropped_mw: float
+    network: FlowNetwork, balance: TraceBalance, noticed: Any, lost_mw: float, dropped_mw: float
 ) -> tuple[Finding, ...]:
-    """Loops, losses larger than flows, dead ends and mismatches of one period, with their MW."""
-    return tuple(_found(network, flows, balance, dead_end, dropped_mw))
+    """Loops, losses larger than flows, dead ends and mismatches of one period, with their MW.
+
+    Args:
+        network: That was traced.
+        balance: How it adds up.
+        noticed: Branches that lose more than they carry; dead ends; buses with a mismatch, and its MW.
+        lost_mw: What the branches send that lose more than they carry.
+        dropped_mw: MW of loops that were dropped.
+    """
+    return tuple(_found(network, balance, noticed, lost_mw, dropped_mw))
 
 
 def _found(
-    network: FlowNetwork, flows: DirectedFlows, balance: TraceBalance, dead_end: IntArray, dropped_mw: float
+    network: FlowNetwork, balance: TraceBalance, noticed: Any, lost_mw: float, dropped_mw: float
 ) -> Iterator[Finding]:
+    lost, dead_end, off, off_mw = noticed
     if balance.cycle:
         yield Finding(
             severity=Severity.WARNING,
@@ -42,13 +49,13 @@ def _found(
             kw=1000.0 * dropped_mw,
             message="loops that nothing leaves were dropped, as tracer.circulation asks for",
         )
-    if flows.lost.size:
+    if lost.size:
         yield Finding(
             severity=Severity.WARNING,
             code="loss-exceeds-flow",
-            element=some(network.branch[flows.lost].tolist()),
-            count=int(flows.lost.size),
-            kw=1000.0 * float(flows.sent_mw[flows.lost].sum()),
+            element=some(network.branch[lost].tolist()),
+            count=int(lost.size),
+            kw=1000.0 * lost_mw,
             message="branches lose more than they carry; nothing is received from them",
         )
     if balance.dead_end_mw > DEAD_END_MW:
@@ -60,13 +67,12 @@ def _found(
             kw=1000.0 * balance.dead_end_mw,
             message="buses that nothing leaves feed fixed losses alone; what flows there is charged to no load",
         )
-    off = np.flatnonzero(np.abs(flows.mismatch_mw) > MISMATCH_MW)
     if off.size:
         yield Finding(
             severity=Severity.WARNING,
             code="bus-mismatch",
-            element=some(network.bus[off[np.abs(flows.mismatch_mw[off]).argsort()[::-1]]].tolist()),
+            element=some(network.bus[off[np.abs(off_mw).argsort()[::-1]]].tolist()),
             count=int(off.size),
-            kw=1000.0 * float(np.abs(flows.mismatch_mw[off]).sum()),
+            kw=1000.0 * float(np.abs(off_mw).sum()),
             message="what comes to a bus and what leaves it differ by more than fixed losses explain",
         )

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 
 from hostcap._arrays import FloatArray, IntArray
-from hostcap_stock.bialek.kernel import compiled, ordering, parts, sweep
+from hostcap_stock.bialek.kernel import compiled, leaving, ordered_by, packed, parts, sweep, through
 
 BALANCED, STANDARD, ACTUAL, COMPAT = range(4)
 """Modes, as numbers."""
+INTEGERS = 21
+"""Arrays of integers that ``traced`` packs."""
 NUMBER = {"balanced": BALANCED, "standard": STANDARD, "actual": ACTUAL, "compat": COMPAT}
+MISMATCH_MW = 0.01
+"""Difference at a bus that is worth a finding."""
 _ZERO_MW = 1e-9  # of hostcap.tracing; compiled code holds its own
 
 
@@ -87,10 +91,11 @@ def traced(
     given_row: IntArray,
     row_node: IntArray,
     row_bus: IntArray,
+    bus_station: IntArray,
     generation: FloatArray,
     load: FloatArray,
 ) -> Any:
-    """Direct, order and sweep one period.
+    """Direct, order, sweep and close one period.
 
     Args:
         mode: One of ``NUMBER``.
@@ -106,12 +111,13 @@ def traced(
         given_row: Row that it is traced as: itself, but for mode compat; -1 vanishes.
         row_node: Node of each row that is traced.
         row_bus: Its bus.
+        bus_station: Station of each bus.
         generation: Of the period's nodes, MW.
         load: The same.
 
     Returns:
-        Whether there is no cycle; what ``DirectedFlows`` holds; and for each direction the user of each row, users,
-        their MW, the factors ``local`` and ``shared``, and the rows of buses.
+        Whether there is no cycle; ``packed``: for each direction users, user of each row, rows of buses, MW of users
+        and ``local``, then what ``closed`` says, and what each row puts in and takes; and the sums of ``closed``.
     """
     rows, branches = row_node.size, flow.size
     supplied, taken = np.zeros(rows), np.zeros(rows)
@@ -129,7 +135,7 @@ def traced(
             taken[n] = max(b, 0.0) + max(-a, 0.0)
     send, receive = np.empty(branches, dtype=np.int32), np.empty(branches, dtype=np.int32)
     sent, received = np.empty(branches), np.empty(branches)
-    in_mw, out_mw, of_from, of_to = np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size)
+    in_mw, out_mw, halves = np.zeros(size), np.zeros(size), np.zeros(size)
     lost = np.empty(branches, dtype=np.int32)
     lost_count = 0
     for e in range(branches):
@@ -143,81 +149,88 @@ def traced(
             lost_count += 1
         in_mw[receive[e]] += received[e]
         out_mw[send[e]] += sent[e]
-        of_from[from_bus[e]] += fixed[e] / 2.0
-        of_to[to_bus[e]] += fixed[e] / 2.0
-    at_bus, from_bus_mw = np.zeros(size), np.zeros(size)
+        halves[from_bus[e]] += fixed[e] / 2.0
+        halves[to_bus[e]] += fixed[e] / 2.0
     for n in range(rows):
-        at_bus[row_bus[n]] += supplied[n]
-        from_bus_mw[row_bus[n]] += taken[n]
+        in_mw[row_bus[n]] += supplied[n]
+        out_mw[row_bus[n]] += taken[n]
     by_in, by_out, mismatch = np.zeros(size), np.zeros(size), np.empty(size)
     for bus in range(size):
-        in_mw[bus] += at_bus[bus]
-        out_mw[bus] += from_bus_mw[bus]
-        mismatch[bus] = in_mw[bus] - out_mw[bus] - (of_from[bus] + of_to[bus])
+        mismatch[bus] = in_mw[bus] - out_mw[bus] - halves[bus]
         if in_mw[bus] >= _ZERO_MW:
             by_in[bus] = 1.0 / in_mw[bus]
         if out_mw[bus] >= _ZERO_MW:
             by_out[bus] = 1.0 / out_mw[bus]
-    order, ordered = ordering(send, receive, sent, size)
+    first_out, out_branch = leaving(send, sent, size)
+    first_in, in_branch = leaving(receive, sent, size)
+    order, ordered = ordered_by(first_out, out_branch, receive)
     acyclic = ordered == size
     if not acyclic:
         order = np.arange(size)  # what follows is thrown away, and any order will do
     up_local, passed, up_shared = _factors(mode, by_in, by_out, sent, received, send, receive, True)
     up_user, up_of_row, up_mw = _users(supplied, row_node, nodes)
-    up = sweep(order, False, send, receive, passed, row_bus, up_of_row, supplied, up_user.size)
+    up = sweep(order, False, first_in, in_branch, send, passed, row_bus, up_of_row, supplied, up_user.size)
     down_local, passed, down_shared = _factors(mode, by_in, by_out, sent, received, send, receive, False)
     down_user, down_of_row, down_mw = _users(taken, row_node, nodes)
-    down = sweep(order, True, receive, send, passed, row_bus, down_of_row, taken, down_user.size)
-    flows = (send, receive, sent, received, supplied, taken, in_mw, out_mw, mismatch, lost[:lost_count].copy())
-    return (
-        acyclic,
-        flows,
-        (up_user, up_of_row, up_mw, up_local, up_shared, up[0], up[1], up[2]),
-        (down_user, down_of_row, down_mw, down_local, down_shared, down[0], down[1], down[2]),
+    down = sweep(order, True, first_out, out_branch, receive, passed, row_bus, down_of_row, taken, down_user.size)
+    branch, pairs, station, noticed, sums_of = closed(
+        (mode == COMPAT, order, first_in, in_branch, lost[:lost_count].copy()),
+        (send, receive, sent, received, in_mw, out_mw, mismatch, fixed),
+        (row_bus, supplied, taken, bus_station),
+        (up_of_row, up_local, up_shared, up),
+        (down_local, down_shared, down),
     )
+    up_source, up_part, up_first, up_column, up_share = up
+    down_source, down_part, down_first, down_column, down_share = down
+    up_branch, up_factor, down_branch, down_factor = branch
+    taker, taker_part, taker_mw, giver, giver_part, giver_mw = pairs
+    entered, own, target, source, factor = station
+    lost, dead, off, off_mw = noticed
+    of_up, of_down = (up_user, up_of_row, up_source, up_first, up_column), (down_user, down_of_row, down_source)
+    places = (down_first, down_column, up_branch, down_branch, taker, giver, entered, own, target, source)
+    mw_up, mw_down = (up_mw, up_local, up_part, up_share), (down_mw, down_local, down_part, down_share)
+    parts_of = (up_factor, down_factor, taker_part, taker_mw, giver_part, giver_mw, factor, off_mw)
+    # Compiled code knows tuples that are joined, and none that are unpacked.
+    integers, numbers, ends = packed(
+        of_up + of_down + places + (lost, dead, off),
+        mw_up + mw_down + parts_of + (supplied, taken),
+    )
+    return acyclic, integers, numbers, ends, sums_of
 
 
 @compiled
-def closed(
-    send: IntArray,
-    receive: IntArray,
-    sent: FloatArray,
-    received: FloatArray,
-    in_mw: FloatArray,
-    out_mw: FloatArray,
-    mismatch: FloatArray,
-    fixed: FloatArray,
-    row_bus: IntArray,
-    supplied: FloatArray,
-    taken: FloatArray,
-    up_local: FloatArray,
-    down_local: FloatArray,
-    up_first: IntArray,
-    up_mw: FloatArray,
-    down_first: IntArray,
-    down_mw: FloatArray,
-) -> Any:
-    """How a period adds up.
+def closed(about: Any, flows: Any, rows_of: Any, up: Any, down: Any) -> Any:
+    """What a period's rows of buses say about branches, stations and pairs, and how it adds up.
+
+    Args:
+        about: Whether the mode is compat, whose shares of branches and stations are others; order of the buses;
+            branches with MW by the bus that they lead to; branches that lose more than they carry.
+        flows: Bus that each branch leaves and leads to, MW there, MW that come to and leave each bus, their mismatch,
+            and the fixed loss of each branch.
+        rows_of: Bus of each row, what it supplies and takes, and the station of each bus.
+        up: User of each row (upstream), ``local``, ``shared`` and the rows of buses.
+        down: The same without the first.
 
     Returns:
-        For each row what it takes of one MW through its bus (upstream) and what it supplies (downstream), and the MW
-        of it; buses that are dead ends; and the MW of losses, fixed losses, gross demand, net generation and dead
-        ends, the bus of the worst mismatch (-1: none), and the number of islands.
+        Parts: row and factor of each branch upstream and downstream; of each row of what it takes (upstream) and what
+        it supplies (downstream), and MW of the latter two; for stations what ``_stations`` says. What is to be noticed:
+        lost branches, dead ends and buses with a mismatch, with its MW. And the MW of generation, load, losses, fixed
+        losses, gross demand, net generation and dead ends, the worst mismatch and its bus (-1: none), the number of
+        islands, and what the lost branches send.
     """
+    compat, order, first_in, in_branch, lost = about
+    send, receive, sent, received, in_mw, out_mw, mismatch, fixed = flows
+    row_bus, supplied, taken, bus_station = rows_of
+    up_of_row, up_local, up_shared, up_rows = up
+    down_local, down_shared, down_rows = down
+    up_source, up_part, up_first, _, up_mw = up_rows
+    down_source, down_part, down_first, _, down_mw = down_rows
+    up_through = through(up_source, up_part, up_first, up_mw)
+    down_through = through(down_source, down_part, down_first, down_mw)
     size, rows = in_mw.size, row_bus.size
-    up_part, down_part, up_row, down_row = np.empty(rows), np.empty(rows), np.empty(rows), np.empty(rows)
-    up_through, down_through, most = np.zeros(size), np.zeros(size), np.empty(size)
-    dead = np.empty(size, dtype=np.int32)
-    count, worst, dead_mw = 0, -1, 0.0
+    dead, off, most = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32), np.empty(size)
+    count, far, worst, dead_mw = 0, 0, -1, 0.0
     for bus in range(size):
-        through = 0.0
-        for q in range(up_first[bus], up_first[bus + 1]):
-            through += up_mw[q]
-        up_through[bus] = through
-        through = 0.0
-        for q in range(down_first[bus], down_first[bus + 1]):
-            through += down_mw[q]
-        down_through[bus] = through
         most[bus] = max(in_mw[bus], out_mw[bus])
         if out_mw[bus] < _ZERO_MW and in_mw[bus] >= _ZERO_MW:
             dead[count] = bus
@@ -225,147 +238,75 @@ def closed(
             count += 1
         if worst < 0 or abs(mismatch[bus]) > abs(mismatch[worst]):
             worst = bus
-    gross, net = 0.0, 0.0
+        if abs(mismatch[bus]) > MISMATCH_MW:
+            off[far] = bus
+            far += 1
+    taker, taker_part, taker_mw = np.empty(rows, dtype=np.int32), np.empty(rows), np.empty(rows)
+    giver, giver_part, giver_mw = np.empty(rows, dtype=np.int32), np.empty(rows), np.empty(rows)
+    generation, load, gross, net = 0.0, 0.0, 0.0, 0.0
     for n in range(rows):
         bus = row_bus[n]
-        up_part[n], down_part[n] = taken[n] * up_local[bus], supplied[n] * down_local[bus]
-        up_row[n], down_row[n] = up_part[n] * up_through[bus], down_part[n] * down_through[bus]
-        gross += up_row[n]
-        net += down_row[n]
-    lost, stands = 0.0, 0.0
+        taker[n], giver[n] = up_source[bus], down_source[bus]
+        takes, gives = taken[n] * up_local[bus], supplied[n] * down_local[bus]
+        taker_part[n], giver_part[n] = takes * up_part[bus], gives * down_part[bus]
+        taker_mw[n], giver_mw[n] = takes * up_through[bus], gives * down_through[bus]
+        generation += supplied[n]
+        load += taken[n]
+        gross += taker_mw[n]
+        net += giver_mw[n]
+    losses, stands = 0.0, 0.0
     for e in range(sent.size):
-        lost += sent[e] - received[e]
+        losses += sent[e] - received[e]
         stands += fixed[e]
-    islands = parts(send, receive, sent, most)
+    lost_mw = 0.0
+    for n in range(lost.size):
+        lost_mw += sent[lost[n]]
+    branches = 0 if compat else sent.size
+    up_branch, up_factor = np.empty(branches, dtype=np.int32), np.empty(branches)
+    down_branch, down_factor = np.empty(branches, dtype=np.int32), np.empty(branches)
+    for e in range(branches):
+        up_branch[e], up_factor[e] = up_source[send[e]], up_shared[e] * up_part[send[e]]
+        down_branch[e], down_factor[e] = down_source[receive[e]], down_shared[e] * down_part[receive[e]]
+    islands = parts(order, first_in, in_branch, send, most)
+    off = off[:far].copy()
+    worst_mw = mismatch[worst] if worst >= 0 else 0.0
     return (
-        (up_part, up_row, down_part, down_row),
-        dead[:count].copy(),
-        (lost, stands, gross, net, dead_mw, worst, islands),
+        (up_branch, up_factor, down_branch, down_factor),
+        (taker, taker_part, taker_mw, giver, giver_part, giver_mw),
+        _stations(bus_station, send, receive, down_branch, down_factor, row_bus, giver, giver_part, up_of_row),
+        (lost, dead[:count].copy(), off, mismatch[off]),
+        (generation, load, losses, stands, gross, net, dead_mw, worst_mw, worst, islands, lost_mw),
     )
 
 
 @compiled
-def stations(
+def _stations(
     bus_station: IntArray,
     send: IntArray,
     receive: IntArray,
-    down_shared: FloatArray,
+    down_branch: IntArray,
+    down_factor: FloatArray,
     row_bus: IntArray,
-    down_part: FloatArray,
+    giver: IntArray,
+    giver_part: FloatArray,
+    up_of_row: IntArray,
 ) -> Any:
     """What enters stations.
 
     Returns:
-        Station that each branch brings something to from another, -1 for none; that of each row; and parts of a
-        station's row downstream: branches, then what is generated there.
+        Station that each branch brings something to from another, -1 for none; that of each row; and what a station's
+        shares downstream are parts of: branches, then what is generated there.
     """
-    branches, rows = send.size, row_bus.size
+    branches, rows = down_branch.size, row_bus.size
+    entered, own = np.empty(branches, dtype=np.int32), np.empty(rows, dtype=np.int32)
     target, source = np.empty(branches + rows, dtype=np.int32), np.empty(branches + rows, dtype=np.int32)
     factor = np.empty(branches + rows)
     for e in range(branches):
         station = bus_station[receive[e]]
-        target[e] = -1 if station == bus_station[send[e]] else station
-        source[e], factor[e] = receive[e], down_shared[e]
+        target[e] = entered[e] = -1 if station == bus_station[send[e]] else station
+        source[e], factor[e] = down_branch[e], down_factor[e]
     for n in range(rows):
         target[branches + n] = bus_station[row_bus[n]]
-        source[branches + n], factor[branches + n] = row_bus[n], down_part[n]
-    return target[:branches].copy(), target[branches:].copy(), target, source, factor
-
-
-@compiled
-def labelled(
-    upstream: bool,
-    label: IntArray,
-    at_bus: IntArray,
-    from_bus: IntArray,
-    to_bus: IntArray,
-    flow: FloatArray,
-    loss: FloatArray,
-    local: FloatArray,
-) -> Any:
-    """Bus of each label, and its part of that bus's row: the sum of the MW of its branches, with sign, over what flows.
-
-    Returns:
-        Bus and part of each label; and bus whose row is used by half, part, and node (of ``at_bus``) that uses it: at
-        the other end of each label, then at the labels' bus itself, once for all of its labels.
-    """
-    size = from_bus.size
-    at_from, at_to = np.zeros(size), np.zeros(size)
-    for e in range(label.size):
-        sign = 1.0 if flow[e] > 0 else (-1.0 if flow[e] < 0 else 0.0)
-        left = sign * max(abs(flow[e]) - loss[e], 0.0)
-        back = flow[e] < 0
-        at_from[label[e]] += left if back else flow[e]
-        at_to[label[e]] += flow[e] if back else left
-    source, factor = np.empty(size, dtype=np.int32), np.empty(size)
-    buses = local.size
-    used, user = np.empty(size + buses, dtype=np.int32), np.empty(size + buses, dtype=np.int32)
-    half = np.zeros(size + buses)
-    for bus in range(buses):
-        used[size + bus], user[size + bus] = bus, at_bus[bus]
-    for n in range(size):
-        with_tail = (at_to[n] >= 0) == upstream
-        source[n] = from_bus[n] if with_tail else to_bus[n]
-        factor[n] = abs(at_from[n] if with_tail else at_to[n]) * local[source[n]]
-        used[n], user[n] = source[n], at_bus[to_bus[n] if with_tail else from_bus[n]]
-        half[n] = 0.5 * factor[n]
-        half[size + source[n]] += half[n]
-    return source, factor, used, half, user
-
-
-@compiled
-def owned(owner: IntArray, user: IntArray, user_mw: FloatArray, of_row: IntArray) -> Any:
-    """Owners of users, each once and rising; the owner's place of each user and of each row; and MW by owner."""
-    place = np.full(owner.size, -1, dtype=np.int32)
-    for n in range(user.size):
-        place[owner[user[n]]] = 0
-    count = 0
-    for node in range(owner.size):
-        if place[node] >= 0:
-            place[node] = count
-            count += 1
-    found, mw = np.empty(count, dtype=np.int32), np.zeros(count)
-    for node in range(owner.size):
-        if place[node] >= 0:
-            found[place[node]] = node
-    column = np.empty(user.size, dtype=np.int32)
-    for n in range(user.size):
-        column[n] = place[owner[user[n]]]
-        mw[column[n]] += user_mw[n]
-    row = np.empty(of_row.size, dtype=np.int32)
-    for n in range(of_row.size):
-        row[n] = column[of_row[n]] if of_row[n] >= 0 else -1
-    return found, column, row, mw
-
-
-@compiled
-def diagonal(user: IntArray, own_mw: FloatArray, other_mw: FloatArray) -> Any:
-    """Half of what each node puts in and of what counts of the other direction, which the original books to itself.
-
-    Returns:
-        Nodes that are users or stand on the diagonal; the place of each user among them; and the diagonal: nodes, their
-        places, and MW.
-    """
-    nodes = own_mw.size
-    there = np.zeros(nodes, dtype=np.bool_)
-    count = 0
-    for n in range(user.size):
-        there[user[n]] = True
-    for node in range(nodes):
-        if own_mw[node] + other_mw[node] > 0.0:
-            count += 1
-            there[node] = True
-    node_of, place_of, mw = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32), np.empty(count)
-    column, place = np.empty(there.sum(), dtype=np.int32), np.full(nodes, -1, dtype=np.int32)
-    at, found = 0, 0
-    for node in range(nodes):
-        if there[node]:
-            column[found], place[node] = node, found
-            if own_mw[node] + other_mw[node] > 0.0:
-                node_of[at], place_of[at], mw[at] = node, found, 0.5 * (own_mw[node] + other_mw[node])
-                at += 1
-            found += 1
-    of_user = np.empty(user.size, dtype=np.int32)
-    for n in range(user.size):
-        of_user[n] = place[user[n]]
-    return column, of_user, node_of, place_of, mw
+        own[n] = target[branches + n] if up_of_row[n] >= 0 else -1
+        source[branches + n], factor[branches + n] = giver[n], giver_part[n]
+    return entered, own, target, source, factor

@@ -23,7 +23,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def compiled(function: F) -> F:
     """Compile on first call, keep the code in numba's cache, let other threads run meanwhile."""
-    return cast(F, njit(cache=True, nogil=True)(function))
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+@compiled
+def packed(integers: Any, numbers: Any) -> Any:
+    """Arrays one after the other in one of each type, and where each of them ends.
+
+    To hand many arrays to Python takes longer than what is in them.
+    """
+    ends = np.empty(len(integers) + len(numbers), dtype=np.int64)
+    place, size = 0, 0
+    for array in integers:
+        size += array.size
+        ends[place] = size
+        place += 1
+    all_integers = np.empty(size, dtype=np.int32)
+    size = 0
+    for array in integers:
+        all_integers[size : size + array.size] = array
+        size += array.size
+    size = 0
+    for array in numbers:
+        size += array.size
+        ends[place] = size
+        place += 1
+    all_numbers = np.empty(size)
+    size = 0
+    for array in numbers:
+        all_numbers[size : size + array.size] = array
+        size += array.size
+    return all_integers, all_numbers, ends
 
 
 @compiled
@@ -48,6 +78,13 @@ def leaving(tail: IntArray, mw: FloatArray, size: int) -> tuple[Long, Long]:
 def ordering(tail: IntArray, head: IntArray, mw: FloatArray, size: int) -> tuple[Long, int]:
     """Buses in topological order (Kahn), and how many could be ordered: fewer than all where a cycle is directed."""
     first, listed = leaving(tail, mw, size)
+    return ordered_by(first, listed, head)
+
+
+@compiled
+def ordered_by(first: Long, listed: Long, head: IntArray) -> tuple[Long, int]:
+    """``ordering`` where the branches that leave each bus are known."""
+    size = first.size - 1
     pending = np.zeros(size, dtype=np.int64)
     for p in range(listed.size):
         pending[head[listed[p]]] += 1
@@ -82,21 +119,26 @@ def wider(held: Any, used: Any, count: Any) -> Any:
 def sweep(
     order: Long,
     backwards: bool,
+    first_in: Long,
+    in_branch: Long,
     tail: IntArray,
-    head: IntArray,
     passed: FloatArray,
     row_bus: IntArray,
     of_row: IntArray,
     row_mw: FloatArray,
     users: int,
-) -> tuple[IntArray, IntArray, FloatArray]:
+) -> tuple[IntArray, FloatArray, IntArray, IntArray, FloatArray]:
     """What flows through each bus by user: its own, and parts of the rows of the buses before it.
+
+    Most buses have nothing of their own and are reached from one bus: what flows through them is part of a row
+    that is there already. Only where something is added a row is made.
 
     Args:
         order: Buses; no branch leads from a later to an earlier one.
         backwards: Whether the order is to be taken from its end.
+        first_in: First branch of each bus in ``in_branch``.
+        in_branch: Branches with MW by the bus that they lead to, as of ``leaving``.
         tail: Bus that each branch is reached from.
-        head: Bus that it leads to.
         passed: Part of the tail's row that the head receives.
         row_bus: Bus of each row of what users put in.
         of_row: User of each row; -1 is none.
@@ -104,20 +146,37 @@ def sweep(
         users: Number of users.
 
     Returns:
-        First entry of each bus, and user and MW of each entry: rows of a ``ShareRows``.
+        For each bus the row that it has a part of, and the part; and first entry of each row, and user and MW of each
+        entry: those of a ``ShareRows``. Row 0 is empty.
     """
     size = order.size
-    first_in, in_branch = leaving(head, passed, size)
     first_own, own_row = leaving(row_bus, row_mw, size)
-    begin, end = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    column, mw = np.empty(8 * size + users, dtype=np.int32), np.empty(8 * size + users)
+    source, part = np.zeros(size, dtype=np.int32), np.zeros(size)
+    first = np.zeros(size + 2, dtype=np.int32)
+    column, mw = np.empty(4 * size + users, dtype=np.int32), np.empty(4 * size + users)
     scratch, touched = np.zeros(users), np.empty(users + 1, dtype=np.int32)
     marked = np.zeros(users, dtype=np.bool_)
-    used = 0
+    of_source, met = np.zeros(size + 1), np.empty(size + 1, dtype=np.int32)
+    made, used = 1, 0
     for place in range(size):
         bus = order[size - 1 - place] if backwards else order[place]
+        sources = 0
+        for p in range(first_in[bus], first_in[bus + 1]):
+            e = in_branch[p]
+            more, row = passed[e] * part[tail[e]], source[tail[e]]
+            if more > 0.0:
+                if of_source[row] == 0.0:
+                    met[sources] = row
+                    sources += 1
+                of_source[row] += more
+        low, high = first_own[bus], first_own[bus + 1]
+        if low == high and sources <= 1:
+            if sources:
+                source[bus], part[bus] = met[0], of_source[met[0]]
+                of_source[met[0]] = 0.0
+            continue
         count = 0
-        for p in range(first_own[bus], first_own[bus + 1]):
+        for p in range(low, high):
             k = of_row[own_row[p]]
             if k >= 0:
                 if not marked[k]:
@@ -125,91 +184,72 @@ def sweep(
                     touched[count] = k
                     count += 1
                 scratch[k] += row_mw[own_row[p]]
-        low, high = first_in[bus], first_in[bus + 1]
-        if count == 0 and high - low == 1:
-            # Most buses are reached over one branch: their rows are parts of a row, and nothing is to be added.
-            part, source = passed[in_branch[low]], tail[in_branch[low]]
-            count = end[source] - begin[source]
-            if used + count > column.size:
-                column, mw = wider(column, used, count), wider(mw, used, count)
-            start = begin[source]
-            for n in range(count):
-                column[used + n] = column[start + n]
-                mw[used + n] = part * mw[start + n]
-            begin[bus] = used
-            used += count
-            end[bus] = used
-            continue
-        for p in range(low, high):
-            part, source = passed[in_branch[p]], tail[in_branch[p]]
-            for q in range(begin[source], end[source]):
+        for n in range(sources):
+            row = met[n]
+            more, of_source[row] = of_source[row], 0.0
+            for q in range(first[row], first[row + 1]):
                 k = column[q]
                 # No jump here, as nobody could foresee it.
                 touched[count] = k
                 count += 0 if marked[k] else 1
                 marked[k] = True
-                scratch[k] += part * mw[q]
+                scratch[k] += more * mw[q]
         if used + count > column.size:
             column, mw = wider(column, used, count), wider(mw, used, count)
-        begin[bus] = used
         for n in range(count):
             k = touched[n]
             column[used], mw[used] = k, scratch[k]
             scratch[k], marked[k] = 0.0, False
             used += 1
-        end[bus] = used
-    first = np.empty(size + 1, dtype=np.int32)
-    by_bus, of_bus = np.empty(used, dtype=np.int32), np.empty(used)
-    at = 0
-    for bus in range(size):
-        first[bus] = at
-        for q in range(begin[bus], end[bus]):
-            by_bus[at], of_bus[at] = column[q], mw[q]
-            at += 1
-    first[size] = at
-    return first, by_bus, of_bus
+        source[bus], part[bus] = made, 1.0
+        made += 1
+        first[made] = used
+    return source, part, first[: made + 1].copy(), column[:used].copy(), mw[:used].copy()
 
 
 @compiled
-def scaled(
-    source: IntArray, factor: FloatArray, first: IntArray, column: IntArray, mw: FloatArray
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Rows ``factor * rows[source]``; a factor of 0 gives an empty one."""
-    begin = np.zeros(source.size + 1, dtype=np.int32)
-    for n in range(source.size):
-        held = first[source[n] + 1] - first[source[n]] if factor[n] > 0.0 else 0
-        begin[n + 1] = begin[n] + held
-    user, share = np.empty(begin[source.size], dtype=np.int32), np.empty(begin[source.size])
-    at = 0
-    for n in range(source.size):
-        if factor[n] > 0.0:
-            for q in range(first[source[n]], first[source[n] + 1]):
-                user[at], share[at] = column[q], factor[n] * mw[q]
-                at += 1
-    return begin, user, share
+def through(source: IntArray, part: FloatArray, first: IntArray, mw: FloatArray) -> FloatArray:
+    """What flows through each bus, all users together."""
+    of_row = np.zeros(first.size - 1)
+    for row in range(of_row.size):
+        for q in range(first[row], first[row + 1]):
+            of_row[row] += mw[q]
+    found = np.empty(source.size)
+    for bus in range(source.size):
+        found[bus] = part[bus] * of_row[source[bus]] if part[bus] > 0.0 else 0.0
+    return found
 
 
 @compiled
-def parts(tail: IntArray, head: IntArray, mw: FloatArray, through: FloatArray) -> int:
-    """Number of separate parts of a network, counted over buses with flow."""
-    size = through.size
-    root = np.arange(size)
-    for e in range(tail.size):
-        if mw[e] > 0.0:
-            a, b = tail[e], head[e]
+def parts(order: Long, first_in: Long, in_branch: Long, tail: IntArray, most: FloatArray) -> int:
+    """Number of separate parts of a network, counted over buses with flow.
+
+    Args:
+        order: All buses; in topological order this is quick, and any will do.
+        first_in: First branch of each bus in ``in_branch``.
+        in_branch: Branches with MW by the bus that they lead to, as of ``leaving``.
+        tail: Bus that each branch is reached from.
+        most: MW that come to or leave each bus, whichever is more.
+    """
+    root = np.arange(order.size)
+    for place in range(order.size):
+        bus = order[place]
+        for p in range(first_in[bus], first_in[bus + 1]):
+            a, b = tail[in_branch[p]], bus
             while root[a] != a:
                 root[a] = root[root[a]]
                 a = root[a]
             while root[b] != b:
                 root[b] = root[root[b]]
                 b = root[b]
-            root[a] = b
+            root[b] = a
     count = 0
-    seen = np.zeros(size, dtype=np.bool_)
-    for bus in range(size):
-        if through[bus] > 0.0:
+    seen = np.zeros(order.size, dtype=np.bool_)
+    for bus in range(order.size):
+        if most[bus] > 0.0:
             top = bus
             while root[top] != top:
+                root[top] = root[root[top]]
                 top = root[top]
             if not seen[top]:
                 seen[top] = True

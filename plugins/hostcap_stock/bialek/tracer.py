@@ -11,19 +11,19 @@ from typing import Any
 import attrs
 import numpy as np
 
-from hostcap._arrays import FloatArray, sums
+from hostcap._arrays import IntArray, sums
 from hostcap.errors import TraceError
 from hostcap.findings import some
 from hostcap.flows import FailedPeriod, FlowNetwork, FlowPeriod
-from hostcap.tracing import DirectedFlows, Shares, Trace, TraceBalance, directed
+from hostcap.tracing import DirectedFlows, MixedRows, Shares, Trace, TraceBalance, directed
 from hostcap_stock.bialek.compat import Joins, shares
 from hostcap_stock.bialek.config import BialekConfig
 from hostcap_stock.bialek.cycles import Cycle, cycles
 from hostcap_stock.bialek.equations import equations
 from hostcap_stock.bialek.findings import findings_of
-from hostcap_stock.bialek.fused import closed, stations
 from hostcap_stock.bialek.kernel import ordering
-from hostcap_stock.bialek.ways import NO_CELLS, Way, at_once, by_steps, counted, done, mixed
+from hostcap_stock.bialek.rows import NO_CELLS, counted, mixed
+from hostcap_stock.bialek.ways import Found, at_once, by_steps, closed_of
 
 AHEAD = 2
 """Periods that wait for each thread."""
@@ -50,60 +50,35 @@ class BialekTracer:
         mode = self.config.mode
         join = self._joins.of(period.network) if mode == "compat" else None
         network = join.single if join else period.network
-        circling: tuple[Cycle, ...] = ()
-        dropped_mw = 0.0
         found = None
         if self.config.netting == "none":
             found = at_once(period, network, join.row if join else counted(network.row_node.size), mode)
         if found is None:
-            flows, up, down, circling, dropped_mw = self._by_steps(join.period(period) if join else period, network)
-        else:
-            flows, up, down = found
-        rows, dead_end, sums_of = closed(
-            flows.send,
-            flows.receive,
-            flows.sent_mw,
-            flows.received_mw,
-            flows.in_mw,
-            flows.out_mw,
-            flows.mismatch_mw,
-            period.fixed_loss_mw,
-            network.row_bus,
-            flows.generation_mw,
-            flows.load_mw,
-            up.local,
-            down.local,
-            up.bus.first,
-            up.bus.mw,
-            down.bus.first,
-            down.bus.mw,
-        )
-        up_part, up_row, down_part, down_row = done(*rows)
-        balance = _balance(network, flows, up, down, sums_of, circling)
-        findings = findings_of(network, flows, balance, dead_end, dropped_mw)
+            found = self._by_steps(join.period(period) if join else period, network)
+        up, down = found.up, found.down
+        taker, taker_part, _, giver, giver_part, _ = found.closed.pairs
+        balance = _balance(network, found.closed.sums, found.circling)
+        findings = findings_of(network, balance, found.closed.noticed, found.closed.sums[-1], found.dropped_mw)
         if join:
-            mw = (period.flow_mw, period.loss_mw)
-            up_shares, up_column, by_supplier = shares(join, *mw, up, flows.generation_mw, up_row)
-            down_shares, down_column, by_taker = shares(join, *mw, down, flows.load_mw, down_row)
+            (up_shares, by_supplier), (down_shares, by_taker) = shares(join, period, found)
         else:
-            up_shares, down_shares = _shares(network, flows, up, down, down_part)
+            up_shares, down_shares = _shares(network, found)
             by_taker, by_supplier = down.of_row, up.of_row
-            up_column, down_column = counted(up.user.size), counted(down.user.size)
         suppliers, takers = up_shares.user.size, down_shares.user.size
         return Trace(
             period=period,
             network=join.network if join else network,
             up=up_shares,
             down=down_shares,
-            up_mw=mixed(up.bus, by_taker, network.row_bus, up_part, takers, suppliers, column=up_column),
-            down_mw=mixed(down.bus, by_supplier, network.row_bus, down_part, suppliers, takers, column=down_column),
+            up_mw=mixed(up.bus.rows, by_taker, taker, taker_part, takers, suppliers, column=_column(up_shares)),
+            down_mw=mixed(
+                down.bus.rows, by_supplier, giver, giver_part, suppliers, takers, column=_column(down_shares)
+            ),
             balance=balance,
             findings=findings,
         )
 
-    def _by_steps(
-        self, period: FlowPeriod, network: FlowNetwork
-    ) -> tuple[DirectedFlows, Way, Way, tuple[Cycle, ...], float]:
+    def _by_steps(self, period: FlowPeriod, network: FlowNetwork) -> Found:
         """A period that is netted or has a cycle."""
         flows = directed(period, netting=self.config.netting)
         size = network.bus.size
@@ -115,9 +90,20 @@ class BialekTracer:
             flows, circling, dropped_mw = self._without_circulation(period, network, flows, circling)
             order, ordered = ordering(flows.send, flows.receive, flows.sent_mw, size)
         acyclic = order if ordered == size else None
-        up = by_steps(network, flows.generation_mw, equations(flows, self.config.mode, "up"), acyclic)
-        down = by_steps(network, flows.load_mw, equations(flows, self.config.mode, "down"), acyclic)
-        return flows, up, down, circling, dropped_mw
+        mode = self.config.mode
+        by_up, by_down = equations(flows, mode, "up"), equations(flows, mode, "down")
+        up = by_steps(network, flows.generation_mw, by_up, acyclic)
+        down = by_steps(network, flows.load_mw, by_down, acyclic)
+        both = ((up, by_up.shared), (down, by_down.shared))
+        return Found(
+            up=up,
+            down=down,
+            generation_mw=flows.generation_mw,
+            load_mw=flows.load_mw,
+            closed=closed_of(network, period.fixed_loss_mw, flows, *both, compat=mode == "compat"),
+            circling=circling,
+            dropped_mw=dropped_mw,
+        )
 
     def traces(self, periods: Iterable[FlowPeriod | FailedPeriod]) -> Iterator[Trace | FailedPeriod]:
         """Trace many periods, in order, several at once; a few are read ahead."""
@@ -187,38 +173,37 @@ class BialekTracer:
         return left, tuple(cycle for cycle in found if not cycle.closed), dropped
 
 
-def _shares(
-    network: FlowNetwork, flows: DirectedFlows, up: Way, down: Way, down_part: FloatArray
-) -> tuple[Shares, Shares]:
+def _shares(network: FlowNetwork, found: Found) -> tuple[Shares, Shares]:
     """Shares of both directions; stations: what enters over branches from others, and their own generation."""
-    branches = flows.send.size
-    entered, own, target, source, factor = done(
-        *stations(network.bus_station, flows.send, flows.receive, down.shared, network.row_bus, down_part)
-    )
+    up, down = found.up, found.down
+    up_source, up_factor, down_source, down_factor = found.closed.branches
+    entered, own, target, source, factor = found.closed.stations
     both = []
-    for way, tail, (to, at, part), cells in (
-        (up, flows.send, (entered, flows.send, up.shared), (own, up.of_row, flows.generation_mw)),
+    for way, branch, (to, at, part), cells in (
+        (up, (up_source, up_factor), (entered, up_source, up_factor), (own, up.of_row, found.generation_mw)),
         # What is generated at a station is shared as its bus is.
-        (down, flows.receive, (target, source, factor), NO_CELLS),
+        (down, (down_source, down_factor), (target, source, factor), NO_CELLS),
     ):
-        users = way.user.size
+        users, rows, branches, column = way.user.size, way.bus.rows, branch[0].size, counted(way.user.size)
         both.append(
             Shares(
                 user=way.user,
                 user_mw=way.user_mw,
-                branch_mw=mixed(way.bus, counted(branches), tail, way.shared, branches, users),
-                bus_mw=way.bus,
-                station_mw=mixed(way.bus, to, at, part, network.stations.size, users, cells=cells),
+                branch_mw=mixed(rows, counted(branches), *branch, branches, users, column=column),
+                bus_mw=way.bus.every,
+                station_mw=mixed(rows, to, at, part, network.stations.size, users, column=column, cells=cells),
             )
         )
     return both[0], both[1]
 
 
-def _balance(
-    network: FlowNetwork, flows: DirectedFlows, up: Way, down: Way, sums_of: Any, circling: tuple[Cycle, ...]
-) -> TraceBalance:
-    lost_mw, fixed_mw, gross_mw, net_mw, dead_end_mw, worst, islands = sums_of
-    generation, load = float(up.user_mw.sum()), float(down.user_mw.sum())
+def _column(shares: Shares) -> IntArray:
+    parts = shares.branch_parts
+    return parts.column if isinstance(parts, MixedRows) else counted(parts.width)
+
+
+def _balance(network: FlowNetwork, sums_of: Any, circling: tuple[Cycle, ...]) -> TraceBalance:
+    generation, load, lost_mw, fixed_mw, gross_mw, net_mw, dead_end_mw, worst_mw, worst, islands, _ = sums_of
     looped = [str(network.branch[e]) for cycle in circling for e in cycle.branch.tolist()]
     return TraceBalance(
         generation_mw=generation,
@@ -230,7 +215,7 @@ def _balance(
         dead_end_mw=dead_end_mw,
         unexplained_up_mw=generation - gross_mw - dead_end_mw,
         unexplained_down_mw=load - net_mw,
-        mismatch_mw=float(flows.mismatch_mw[worst]) if worst >= 0 else 0.0,
+        mismatch_mw=worst_mw,
         mismatch_bus=str(network.bus[worst]) if worst >= 0 else "",
         islands=islands,
         cycle=tuple(looped),

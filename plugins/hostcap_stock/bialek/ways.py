@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from attrs import frozen
 
-from hostcap._arrays import FloatArray, IntArray, ints, sums
+from hostcap._arrays import FloatArray, IntArray, sums
 from hostcap.flows import FlowNetwork, FlowPeriod
-from hostcap.tracing import DirectedFlows, MixedRows, ShareRows
+from hostcap.tracing import DirectedFlows, ShareRows
+from hostcap_stock.bialek.cycles import Cycle
 from hostcap_stock.bialek.equations import Equations
-from hostcap_stock.bialek.fused import NUMBER, traced
-from hostcap_stock.bialek.kernel import Long
-
-Cells = tuple[IntArray, IntArray, FloatArray]
-NO_CELLS: Cells = (ints(()), ints(()), np.empty(0))
-NO_CELLS[2].setflags(write=False)
-_COUNTED = ints(np.arange(4096))
+from hostcap_stock.bialek.fused import INTEGERS, NUMBER, closed, traced
+from hostcap_stock.bialek.kernel import Long, leaving
+from hostcap_stock.bialek.rows import BusRows, done, unpacked
 
 
-@frozen(kw_only=True, eq=False)
-class Way:
+class Way(NamedTuple):
     """One direction traced.
 
     Attributes:
@@ -30,7 +25,6 @@ class Way:
         of_row: User of each row of the map, -1 for none, shape (row,).
         user_mw: What each user puts in.
         local: Factor of the row of a bus for what is taken or supplied there, shape (bus,).
-        shared: Factor of the row of a branch's tail, shape (branch,).
         bus: Rows of buses.
     """
 
@@ -39,58 +33,50 @@ class Way:
     of_row: IntArray
     user_mw: FloatArray
     local: FloatArray
-    shared: FloatArray
-    bus: ShareRows
+    bus: BusRows
 
 
-def done(*arrays: Any) -> Any:
-    """Read-only, so that they are kept without a copy."""
-    for array in arrays:
-        array.setflags(write=False)
-    return arrays
+class Closed(NamedTuple):
+    """How a period adds up, as compiled code says it; see ``closed``."""
+
+    branches: Any
+    pairs: Any
+    stations: Any
+    noticed: Any
+    sums: Any
+
+    @classmethod
+    def of(cls, given: Any) -> Closed:
+        """From compiled code."""
+        branches, pairs, stations, noticed, sums_of = given
+        done(*branches, *pairs, *stations, *noticed)
+        return cls(branches=branches, pairs=pairs, stations=stations, noticed=noticed, sums=sums_of)
 
 
-def counted(size: int) -> IntArray:
-    """0, 1, 2 and so on; read-only."""
-    global _COUNTED
-    held = _COUNTED  # other threads may put another one there
-    if size > held.size:
-        held = _COUNTED = ints(np.arange(2 * size))
-    return held[:size]
+class Found(NamedTuple):
+    """Both directions of a period.
+
+    Attributes:
+        up, down: The directions.
+        generation_mw, load_mw: What each row supplies and takes.
+        closed: How they add up.
+        circling: Cycles in it.
+        dropped_mw: MW of loops that were dropped.
+    """
+
+    up: Way
+    down: Way
+    generation_mw: FloatArray
+    load_mw: FloatArray
+    closed: Closed
+    circling: tuple[Cycle, ...] = ()
+    dropped_mw: float = 0.0
 
 
-def mixed(
-    base: ShareRows,
-    target: IntArray,
-    source: IntArray,
-    factor: FloatArray,
-    size: int,
-    width: int,
-    *,
-    column: IntArray | None = None,
-    cells: Cells = NO_CELLS,
-) -> MixedRows:
-    """Mixed rows; users are those of ``base`` unless ``column`` says otherwise."""
-    return MixedRows(
-        base=base,
-        column=counted(base.width) if column is None else column,
-        target=target,
-        source=source,
-        factor=factor,
-        cell_row=cells[0],
-        cell_column=cells[1],
-        cell_mw=cells[2],
-        size=size,
-        width=width,
-    )
-
-
-def at_once(
-    period: FlowPeriod, network: FlowNetwork, given_row: IntArray, mode: str
-) -> tuple[DirectedFlows, Way, Way] | None:
+def at_once(period: FlowPeriod, network: FlowNetwork, given_row: IntArray, mode: str) -> Found | None:
     """A period without netting, on the network that it is traced on; None where flows run in a circle."""
     own = period.network
-    acyclic, flows, up, down = traced(
+    acyclic, integers, numbers, ends, sums_of = traced(
         NUMBER[mode],
         network.bus.size,
         network.node.size,
@@ -104,38 +90,72 @@ def at_once(
         given_row,
         network.row_node,
         network.row_bus,
+        network.bus_station,
         period.generation_mw,
         period.load_mw,
     )
     if not acyclic:
         return None
-    send, receive, sent, received, supplied, taken, in_mw, out_mw, mismatch, lost = done(*flows)
-    directed = DirectedFlows(
-        send=send,
-        receive=receive,
-        sent_mw=sent,
-        received_mw=received,
-        generation_mw=supplied,
-        load_mw=taken,
-        in_mw=in_mw,
-        out_mw=out_mw,
-        mismatch_mw=mismatch,
-        lost=lost,
+    of, mw = unpacked(integers, numbers, ends, INTEGERS)
+    return Found(
+        up=_way(of[:5], mw[:4], upstream=True),
+        down=_way(of[5:10], mw[4:8], upstream=False),
+        generation_mw=mw[-2],
+        load_mw=mw[-1],
+        closed=Closed(
+            branches=(of[10], mw[8], of[11], mw[9]),
+            pairs=(of[12], mw[10], mw[11], of[13], mw[12], mw[13]),
+            stations=(*of[14:18], mw[14]),
+            noticed=(*of[18:], mw[15]),
+            sums=sums_of,
+        ),
     )
-    return directed, _way(up, upstream=True), _way(down, upstream=False)
 
 
-def _way(given: Any, *, upstream: bool) -> Way:
-    user, of_row, user_mw, local, shared, first, column, mw = done(*given)
+def _way(given: list[IntArray], numbers: list[FloatArray], *, upstream: bool) -> Way:
+    user, of_row, source, first, column = given
+    user_mw, local, part, mw = numbers
     return Way(
         upstream=upstream,
         user=user,
         of_row=of_row,
         user_mw=user_mw,
         local=local,
-        shared=shared,
-        bus=ShareRows(first=first, column=column, mw=mw, width=user.size),
+        bus=BusRows(
+            rows=ShareRows(first=first, column=column, mw=mw, width=user.size),
+            source=source,
+            part=part,
+        ),
     )
+
+
+def closed_of(
+    network: FlowNetwork,
+    fixed_loss_mw: FloatArray,
+    flows: DirectedFlows,
+    up: tuple[Way, FloatArray],
+    down: tuple[Way, FloatArray],
+    *,
+    compat: bool,
+) -> Closed:
+    """How a period that was traced step by step adds up; with each way its factors ``shared``."""
+    size = network.bus.size
+    return Closed.of(
+        closed(
+            (compat, np.arange(size), *leaving(flows.receive, flows.sent_mw, size), flows.lost),
+            (
+                *(flows.send, flows.receive, flows.sent_mw, flows.received_mw),
+                *(flows.in_mw, flows.out_mw, flows.mismatch_mw, fixed_loss_mw),
+            ),
+            (network.row_bus, flows.generation_mw, flows.load_mw, network.bus_station),
+            (up[0].of_row, up[0].local, up[1], _arrays(up[0].bus)),
+            (down[0].local, down[1], _arrays(down[0].bus)),
+        )
+    )
+
+
+def _arrays(bus: BusRows) -> Any:
+    return bus.source, bus.part, bus.rows.first, bus.rows.column, bus.rows.mw
 
 
 def by_steps(network: FlowNetwork, row_mw: FloatArray, way: Equations, order: Long | None) -> Way:
@@ -147,13 +167,12 @@ def by_steps(network: FlowNetwork, row_mw: FloatArray, way: Equations, order: Lo
     of_row = place[network.row_node]
     given = (network.row_bus, of_row, row_mw, user.size)
     user_mw = of_node[user]
-    done(user, of_row, user_mw, way.local, way.shared)
+    done(user, of_row, user_mw, way.local)
     return Way(
         upstream=way.upstream,
         user=user,
         of_row=of_row,
         user_mw=user_mw,
         local=way.local,
-        shared=way.shared,
         bus=way.solved(*given) if order is None else way.swept(order, *given),
     )

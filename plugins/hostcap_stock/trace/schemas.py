@@ -25,19 +25,19 @@ _SHARE = (
 BRANCH_SHARES = TableSchema(
     name="branch_shares",
     meaning="Share of one node in the flow of one branch.",
-    order="by level and interval; branches, then nodes, in the order first met; up before down",
+    order="by level and interval; up before down; branches as first met, nodes that share branches side by side",
     columns=(*_WHEN, Column("branch", "text", "Branch", key=True), *_SHARE, *_COUNTS),
 )
 STATION_SHARES = TableSchema(
     name="station_shares",
     meaning="Share of one node in what enters one station: over branches from others, and from its own generation.",
-    order="by level and interval; stations, then nodes, in the order first met; up before down",
+    order="by level and interval; up before down; stations as first met, nodes that share branches side by side",
     columns=(*_WHEN, Column("station", "text", "Station", key=True), *_SHARE, *_COUNTS),
 )
 GENERATOR_TO_LOAD = TableSchema(
     name="generator_to_load",
     meaning="What one node that supplies sends to one node that takes.",
-    order="by level and interval; suppliers, then takers, in the order first met; up before down",
+    order="by level and interval; up before down; nodes that share branches side by side",
     columns=(
         *_WHEN,
         Column("direction", "text", "up: as traced from loads, gross; down: as traced from generators, net", key=True),
@@ -50,7 +50,7 @@ GENERATOR_TO_LOAD = TableSchema(
 NODE_LOSSES = TableSchema(
     name="node_losses",
     meaning="What one node supplies or takes, and the losses that it is charged with.",
-    order="by level and interval; nodes in the order first met; up before down",
+    order="by level and interval; up before down; nodes that share branches side by side",
     columns=(
         *_WHEN,
         Column("direction", "text", "up: node supplies; down: node takes", key=True),

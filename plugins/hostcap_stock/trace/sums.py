@@ -14,13 +14,24 @@ from attrs import define, field, fields, frozen
 
 from hostcap._arrays import FloatArray, IntArray, ints
 from hostcap.flows import FailedPeriod, FlowNetwork
-from hostcap.tracing import MixedRows, ShareRows, Trace, TraceBalance
-from hostcap_stock.trace.kernel import add_block, add_mixed, add_rows
+from hostcap.tracing import MixedRows, ShareRows, Shares, Trace, TraceBalance
+from hostcap_stock.trace.kernel import LANES, add_rows, add_way, known, side_by_side
 
 MEANS = tuple(a.name for a in fields(TraceBalance) if a.name.endswith("_mw") and a.name != "mismatch_mw")
 """What of a balance is a mean; the rest are extremes."""
-BLOCKS = ("branch_up", "branch_down", "station_up", "station_down", "pair_up", "pair_down", "own")
-"""Sums by row and column, MW times minutes; ``own`` has a row for what nodes supply and one for what they take."""
+SIDES = {
+    "branch_up": ("branch", "supplier"),
+    "branch_down": ("branch", "taker"),
+    "station_up": ("station", "supplier"),
+    "station_down": ("station", "taker"),
+    "pair_up": ("taker", "supplier"),
+    "pair_down": ("supplier", "taker"),
+    "own_up": ("", "supplier"),
+    "own_down": ("", "taker"),
+}
+"""Names of the rows and columns of each sum, MW times minutes; ``own`` has one row, what suppliers and takers have."""
+BLOCKS = tuple(SIDES)
+KINDS = ("branch", "station", "supplier", "taker")
 ROOM = 64
 """Names that blocks have room for beyond those met; places without a name stay 0."""
 HELD = 16
@@ -54,21 +65,24 @@ class Names:
 
 @frozen(eq=False)
 class _Places:
+    """Places of a network's branches and stations, and columns of its nodes by direction, -1 for none so far."""
+
     network: FlowNetwork
     branch: IntArray
     station: IntArray
-    node: np.ndarray[Any, Any]
+    up: IntArray
+    down: IntArray
 
 
 class Index:
-    """Names of branches, stations and nodes over a whole run, and where those of a network are."""
+    """Names of branches, stations, suppliers and takers over a whole run, and where those of a network are."""
 
     def __init__(self) -> None:
-        self.branch, self.station, self.node = Names(), Names(), Names()
+        self.branch, self.station, self.supplier, self.taker = Names(), Names(), Names(), Names()
         self._held: dict[int, _Places] = {}
 
     def of(self, network: FlowNetwork) -> _Places:
-        """Places of a network's branches and stations; nodes get theirs when they are users."""
+        """Places of a network's branches and stations; nodes get their columns when they are users."""
         held = self._held.get(id(network))
         if held is None or held.network is not network:
             if len(self._held) >= HELD:
@@ -78,30 +92,35 @@ class Index:
                 self.branch.places(network.branch.tolist()),
                 self.station.places(network.stations.tolist()),
                 np.full(network.node.size, -1, dtype=np.int32),
+                np.full(network.node.size, -1, dtype=np.int32),
             )
         return held
 
-    def users(self, places: _Places, user: IntArray) -> IntArray:
-        """Places of users, which are index into the network's nodes."""
-        found = places.node[user]
-        if found.size and found.min() < 0:
-            new = user[found < 0]
-            places.node[new] = self.node.places(places.network.node[new].tolist())
-            found = places.node[user]
-        found.setflags(write=False)
-        return ints(found)
+    def place(self, places: _Places, trace: Trace) -> None:
+        """Give all users of a trace columns; new ones that share branches get columns side by side."""
+        up, down = trace.up, trace.down
+        if known(places.up, up.user, up.station_user) and known(places.down, down.user, down.station_user):
+            return
+        for names, column, shares in ((self.supplier, places.up, up), (self.taker, places.down, down)):
+            for user in (shares.user, shares.station_user):
+                parts = shares.branch_parts
+                if user is shares.user and isinstance(parts, MixedRows):
+                    near = parts.column[side_by_side(parts.base.first, parts.base.column, parts.column.size)]
+                    near = near[near >= 0]
+                    user = user[near[np.sort(np.unique(near, return_index=True)[1])]]
+                new = user[column[user] < 0]
+                column[new] = names.places(places.network.node[new].tolist())
 
     @property
-    def size(self) -> tuple[int, int, int]:
-        """Number of branches, stations and nodes met so far."""
-        return len(self.branch.listed), len(self.station.listed), len(self.node.listed)
+    def size(self) -> tuple[int, int, int, int]:
+        """Number of branches, stations, suppliers and takers met so far."""
+        return tuple(len(getattr(self, kind).listed) for kind in KINDS)  # type: ignore[return-value]
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Shape of each block by the names met so far."""
-        branches, stations, nodes = self.size
-        rows = {"branch": branches, "station": stations, "pair": nodes}
-        return {block: (2 if block == "own" else rows[block.partition("_")[0]], nodes) for block in BLOCKS}
+        sizes = {"": 1, **dict(zip(KINDS, self.size, strict=True))}
+        return {block: (sizes[row], sizes[column]) for block, (row, column) in SIDES.items()}
 
 
 @define(eq=False)
@@ -131,7 +150,7 @@ class Sums:
     mismatch_bus: str = ""
     islands: int = 0
     cycles: int = 0
-    fitted: tuple[int, int, int] = (0, 0, 0)
+    fitted: tuple[int, ...] = ()
 
     def cleared(self) -> Sums:
         """Empty sums in the memory of these, which are then of no more use: handing out fresh memory is slow."""
@@ -142,30 +161,15 @@ class Sums:
     def add(self, trace: Trace) -> None:
         """Add a traced period."""
         places = self.index.of(trace.network)
-        up, down = (self.index.users(places, shares.user) for shares in (trace.up, trace.down))
-        station_up, station_down = (
-            users if shares.station_user is shares.user else self.index.users(places, shares.station_user)
-            for users, shares in ((up, trace.up), (down, trace.down))
-        )
+        self.index.place(places, trace)
         self._fit()
-        minutes, blocks = trace.period.minutes, self.blocks
-        for block, row, column, rows in (
-            ("branch_up", places.branch, up, trace.up.branch_parts),
-            ("branch_down", places.branch, down, trace.down.branch_parts),
-            ("station_up", places.station, station_up, trace.up.station_parts),
-            ("station_down", places.station, station_down, trace.down.station_parts),
-        ):
-            _add(blocks[block], row, column, rows, minutes)
-        if isinstance(trace.up_pairs, MixedRows):
-            _add(blocks["pair_up"], down, up, trace.up_pairs, minutes, transposed=True)
-        else:
-            add_block(blocks["pair_up"], up, down, trace.up_pairs, minutes)
-        if isinstance(trace.down_pairs, MixedRows):
-            _add(blocks["pair_down"], up, down, trace.down_pairs, minutes)
-        else:
-            add_block(blocks["pair_down"], up, down, trace.down_pairs, minutes)
-        blocks["own"][0, up] += minutes * trace.up.user_mw
-        blocks["own"][1, down] += minutes * trace.down.user_mw
+        minutes = trace.period.minutes
+        up, down = (trace.up, places.up), (trace.down, places.down)
+        # Rows of pairs are those of the other side.
+        from_up = trace.up_pairs if isinstance(trace.up_pairs, MixedRows) else trace.up_pairs.T
+        for way, one, other, pairs in (("up", up, down, from_up), ("down", down, up, trace.down_pairs)):
+            totals = tuple(self.blocks[f"{kind}_{way}"] for kind in ("branch", "station", "pair", "own"))
+            _add(totals, minutes, places, *one, *other, pairs)
         balance = trace.balance
         self.balance += minutes * np.array([getattr(balance, name) for name in MEANS])
         self._extremes(balance.mismatch_mw, balance.mismatch_bus, balance.islands, int(bool(balance.cycle)))
@@ -185,7 +189,7 @@ class Sums:
         """
         if other.used and last_use and not as_one and not self.blocks:
             self.blocks, other.blocks = other.blocks, {}
-            self.fitted, other.fitted = other.fitted, (0, 0, 0)
+            self.fitted, other.fitted = other.fitted, ()
         elif other.used:
             self._fit()
             scale = 1.0 / other.weight if as_one else 1.0
@@ -199,12 +203,12 @@ class Sums:
         self._count(other.used, other.failed, other.minutes, weight, other.end)
 
     def mean(self, block: str) -> FloatArray:
-        """Means of a block, MW; empty where no period was used."""
+        """Means of a block, MW; pairs by supplier and taker; empty where no period was used."""
         if not self.used:
             return np.zeros((0, 0))
         rows, columns = self.index.shapes[block]
         mean: FloatArray = self.blocks[block][:rows, :columns] / self.weight
-        return mean
+        return mean.T if block == "pair_up" else mean
 
     def means(self) -> dict[str, float]:
         """Means of the balance, MW; nan where no period was used."""
@@ -234,49 +238,62 @@ class Sums:
             held = self.blocks.get(block)
             if held is not None and held.shape[0] >= rows and held.shape[1] >= columns:
                 continue
-            self.blocks[block] = np.zeros((rows + ROOM, columns + ROOM))
+            self.blocks[block] = np.zeros((rows + ROOM if rows > 1 else rows, -(-columns // LANES) * LANES + ROOM))
             if held is not None:
                 self.blocks[block][: held.shape[0], : held.shape[1]] = held
 
 
 def _add(
-    total: FloatArray,
-    row: IntArray,
-    column: IntArray,
-    rows: ShareRows | MixedRows,
+    totals: tuple[FloatArray, ...],
     weight: float,
-    *,
-    transposed: bool = False,
+    places: _Places,
+    shares: Shares,
+    column: IntArray,
+    others: Shares,
+    other_column: IntArray,
+    pairs: MixedRows | FloatArray,
 ) -> None:
-    """Add rows, whose rows and columns are at these places of ``total``."""
-    if isinstance(rows, ShareRows):
-        add_rows(total, row, column, rows.first, rows.column, rows.mw, weight)
+    """Add one direction of a trace: at once where everything is parts of one set of rows, as it is made otherwise."""
+    branch, station = shares.branch_parts, shares.station_parts
+    if (
+        isinstance(branch, MixedRows)
+        and isinstance(station, MixedRows)
+        and isinstance(pairs, MixedRows)
+        and branch.base is station.base is pairs.base
+        and branch.column is pairs.column
+        and not branch.cell_row.size + pairs.cell_row.size
+    ):
+        base = branch.base
+        add_way(
+            totals,
+            weight,
+            (column, shares.user, shares.user_mw, shares.station_user),
+            (base.first, base.column, base.mw),
+            (places.branch, branch.column, branch.target, branch.source, branch.factor),
+            (places.station, station.column, station.target, station.source, station.factor),
+            (station.cell_row, station.cell_column, station.cell_mw),
+            (others.user, other_column, pairs.target, pairs.source, pairs.factor),
+            station.column is branch.column and shares.station_user is shares.user,
+        )
         return
-    base = rows.base
-    add_mixed(
-        total,
-        transposed,
-        row,
-        column,
-        weight,
-        rows.column,
-        rows.target,
-        rows.source,
-        rows.factor,
-        rows.cell_row,
-        rows.cell_column,
-        rows.cell_mw,
-        base.first,
-        base.column,
-        base.mw,
-    )
+    of_branch, of_station, of_pair, own = totals
+    made = pairs.rows if isinstance(pairs, MixedRows) else ShareRows.of(pairs)
+    user, at_station = column[shares.user], column[shares.station_user]
+    add_rows(of_branch, places.branch, user, *_entries(shares.branch), weight)
+    add_rows(of_station, places.station, at_station, *_entries(shares.station), weight)
+    add_rows(of_pair, other_column[others.user], user, *_entries(made), weight)
+    own[0, user] += weight * shares.user_mw
+
+
+def _entries(rows: ShareRows) -> tuple[IntArray, IntArray, FloatArray]:
+    return rows.first, rows.column, rows.mw
 
 
 def state_of(sums: Sums) -> dict[str, Any]:
     """Sums as arrays and plain values, sparse, that a later run can take up; names stand for places."""
     index = sums.index
     state: dict[str, Any] = {
-        "names": {kind: getattr(index, kind).listed for kind in ("branch", "station", "node")},
+        "names": {kind: getattr(index, kind).listed for kind in KINDS},
         "plain": {
             "used": sums.used,
             "failed": sums.failed,
@@ -306,7 +323,6 @@ def sums_of(state: dict[str, Any], index: Index) -> Sums:
     if sums.used:
         sums._fit()
     for block, (row, column, values) in state["blocks"].items():
-        kind = block.partition("_")[0]
-        rows = row if kind == "own" else places["node" if kind == "pair" else kind][row]
-        sums.blocks[block][rows, places["node"][column]] = values
+        of_row, of_column = SIDES[block]
+        sums.blocks[block][places[of_row][row] if of_row else row, places[of_column][column]] = values
     return sums

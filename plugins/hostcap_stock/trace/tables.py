@@ -55,20 +55,20 @@ class Left:
 def share_tables(labels: Labels, level: str, interval: str, sums: Sums, left: Left | None = None) -> list[Table]:
     """The tables of shares of one interval, without its balance."""
     index = sums.index
-    branch, station, node = index.branch, index.station, index.node
+    branch, station, users = index.branch, index.station, (index.supplier, index.taker)
     tables = []
     for schema, column, rows in ((BRANCH_SHARES, "branch", branch), (STATION_SHARES, "station", station)):
         parts = [
-            {"direction": _same(way, mw.size), column: names, "node": users, "mw": mw}
-            for way, names, users, mw in _cells(labels, sums, column, rows, node, left)
+            {"direction": _same(way, mw.size), column: names, "node": nodes, "mw": mw}
+            for way, names, nodes, mw in _cells(labels, sums, column, (rows, rows), users, left)
         ]
         tables.append(_built(labels, schema, level, interval, sums, parts))
     parts = [
-        {"direction": _same(way, mw.size), "generator": names, "load": users, "mw": mw}
-        for way, names, users, mw in _cells(labels, sums, "pair", node, node, None)
+        {"direction": _same(way, mw.size), "generator": names, "load": nodes, "mw": mw}
+        for way, names, nodes, mw in _cells(labels, sums, "pair", (users[0], users[0]), (users[1], users[1]), None)
     ]
     tables.append(_built(labels, GENERATOR_TO_LOAD, level, interval, sums, parts))
-    tables.append(_built(labels, NODE_LOSSES, level, interval, sums, list(_losses(sums, node))))
+    tables.append(_built(labels, NODE_LOSSES, level, interval, sums, list(_losses(sums, users))))
     return tables
 
 
@@ -95,11 +95,11 @@ def joined(tables: list[Table]) -> list[Table]:
 
 
 def _cells(
-    labels: Labels, sums: Sums, kind: str, rows: Names, columns: Names, left: Left | None
+    labels: Labels, sums: Sums, kind: str, rows: tuple[Names, Names], columns: tuple[Names, Names], left: Left | None
 ) -> Iterator[tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    """Direction, names of rows and columns, and MW of what is kept, up before down."""
-    row_names, column_names = rows.array(), columns.array()
-    for way in _DIRECTIONS:
+    """Direction, names of rows and columns, and MW of what is kept, up before down; both have names of each way."""
+    for way, of_row, of_column in zip(_DIRECTIONS, rows, columns, strict=True):
+        row_names, column_names = of_row.array(), of_column.array()
         mean = sums.mean(f"{kind}_{way}")
         kept = mean > labels.least_mw
         if left is not None:
@@ -108,19 +108,19 @@ def _cells(
         yield way, row_names[row], column_names[column], mean[row, column]
 
 
-def _losses(sums: Sums, node: Names) -> Iterator[Columns]:
+def _losses(sums: Sums, users: tuple[Names, Names]) -> Iterator[Columns]:
     if not sums.used:
         return
-    names, own = node.array(), sums.mean("own")
     # What suppliers send as the downstream trace has it, and what takers take as the upstream trace has it.
     traced = (sums.mean("pair_down").sum(axis=1), sums.mean("pair_up").sum(axis=0))
     for place, way in enumerate(_DIRECTIONS):
-        user = np.flatnonzero(own[place] > 0)
-        mw, other = own[place, user], traced[place][user]
+        (own,) = sums.mean(f"own_{way}")
+        user = np.flatnonzero(own > 0)
+        mw, other = own[user], traced[place][user]
         loss = mw - other if way == "up" else other - mw
         yield {
             "direction": _same(way, user.size),
-            "node": names[user],
+            "node": users[place].array()[user],
             "mw": mw,
             "traced_mw": other,
             "loss_mw": loss,
