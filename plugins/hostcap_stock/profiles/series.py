@@ -11,8 +11,9 @@ from hostcap.errors import ProfileError
 from hostcap.plugins._nearest import suggestion
 from hostcap.profiles import Series, Window, as_datetime, as_us
 from hostcap_stock.profiles.config import SeriesConfig
-from hostcap_stock.profiles.files import Batch, TimedFile, UsArray
-from hostcap_stock.profiles.readings import instants_of, times_of
+from hostcap_stock.profiles.files import TimedFile, UsArray
+from hostcap_stock.profiles.intake import numbers_of, times_of
+from hostcap_stock.profiles.readings import instants_of
 
 
 def read_series(config: SeriesConfig, files: Sequence[TimedFile], name: str, window: Window) -> Series:
@@ -65,7 +66,7 @@ def _rows(config: SeriesConfig, file: TimedFile, name: str, window: Window) -> I
     span = as_us(window.start), as_us(window.end)
     if config.name_column is None:
         for batch in file.batches([name], *span):
-            yield batch.end_us, _numbers(batch, name)
+            yield batch.end_us, numbers_of(batch, name)
         return
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -73,20 +74,7 @@ def _rows(config: SeriesConfig, file: TimedFile, name: str, window: Window) -> I
     for batch in file.batches([config.name_column, config.value_column], *span):
         own = pc.call_function("equal", [batch.columns[config.name_column].cast(pa.string()), pa.scalar(name)])
         kept = np.flatnonzero(np.asarray(pc.fill_null(own, False)))
-        yield batch.end_us[kept], _numbers(batch, config.value_column)[kept]
-
-
-def _numbers(batch: Batch, name: str) -> FloatArray:
-    import pyarrow as pa
-
-    column = batch.columns[name]
-    try:
-        numbers = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-    except (ValueError, pa.ArrowNotImplementedError) as error:
-        raise ProfileError(f"{batch.file}: column {name!r} holds {column.type}; expected numbers") from error
-    if np.isinf(numbers).any():
-        raise ProfileError(f"{batch.file}: column {name!r} holds infinite numbers")
-    return numbers
+        yield batch.end_us[kept], numbers_of(batch, config.value_column)[kept]
 
 
 def _names(config: SeriesConfig, files: Sequence[TimedFile]) -> set[str]:

@@ -15,10 +15,11 @@ from hostcap.operating_point import kvar_per_kw
 from hostcap.profiles import PowerProfiles, Series, Window, as_us
 from hostcap_stock.profiles.config import ReadingsConfig, SeriesConfig, TableConfig
 from hostcap_stock.profiles.files import TimedFile
+from hostcap_stock.profiles.intake import times_of
 from hostcap_stock.profiles.notes import noted
 from hostcap_stock.profiles.owners import Owners, owners_of
 from hostcap_stock.profiles.pool import Drawn, follow_pool
-from hostcap_stock.profiles.readings import Readings, named, opened, read, times_of
+from hostcap_stock.profiles.readings import Readings, named, opened, read
 from hostcap_stock.profiles.rules import LOOK_BACK_DAYS, Filled, fill
 from hostcap_stock.profiles.series import extent_of, read_series
 
