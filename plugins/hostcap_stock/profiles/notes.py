@@ -9,25 +9,17 @@ import numpy as np
 from hostcap._arrays import FloatArray
 from hostcap.findings import Finding, Severity, some
 from hostcap.network import Network
-from hostcap.profiles import InstantArray, as_datetime
+from hostcap.profiles import as_datetime
 from hostcap_stock.profiles.config import ReadingsConfig
 from hostcap_stock.profiles.owners import Owners
 from hostcap_stock.profiles.pool import Drawn
-from hostcap_stock.profiles.readings import Readings
-from hostcap_stock.profiles.rules import Filled
+from hostcap_stock.profiles.tally import Tally
 
 _WORDS = {"zero": "0 stands in", "previous": "the last reading before it stands in", "as-modelled": "the model's own"}
 
 
 def noted(
-    config: ReadingsConfig,
-    network: Network,
-    owners: Owners,
-    drawn: Drawn | None,
-    raw: Readings,
-    filled: Filled,
-    imported: FloatArray,
-    exported: FloatArray,
+    config: ReadingsConfig, network: Network, owners: Owners, drawn: Drawn | None, tally: Tally
 ) -> tuple[Finding, ...]:
     """All of them.
 
@@ -36,80 +28,74 @@ def noted(
         network: The feeder.
         owners: Whose readings they are.
         drawn: Who follows a meter of a pool.
-        raw: As read.
-        filled: After the rules.
-        imported: What each id takes, kW, shape (instant, id + 1).
-        exported: What it gives, likewise.
+        tally: What was read, and what stands in for what was not.
     """
-    span = _span(filled.window)
+    span = _span(tally.window[0], tally.window[-1])
     return (
-        *_filled(network, owners, filled, imported, exported, span),
-        *_left_out(filled, span),
-        *_of_the_table(raw),
-        *_from_pool(config, owners, drawn, imported, exported, span),
-        *_of_nobody(owners, filled, imported, exported, span),
+        *_filled(network, owners, tally, span),
+        *_left_out(tally, span),
+        *_of_the_table(tally),
+        *_from_pool(config, owners, drawn, tally, span),
+        *_of_nobody(owners, tally, span),
         *_without_kvar(config),
-        *_without_columns(raw),
+        *_without_columns(tally),
     )
 
 
-def _filled(
-    network: Network, owners: Owners, filled: Filled, imported: FloatArray, exported: FloatArray, span: str
-) -> Iterator[Finding]:
+def _filled(network: Network, owners: Owners, tally: Tally, span: str) -> Iterator[Finding]:
     """One for each rule that stood in for the readings of live customers."""
-    absent = filled.absent[:, owners.reading] & owners.live
+    gaps = np.where(owners.live, tally.gaps[owners.reading], 0)
     model = network.injectors
     own = np.bincount(owners.of, weights=model.load_kw + model.generation_kw, minlength=len(owners.name))
     for rule, words in _WORDS.items():
-        by_rule = np.asarray([filled.rule[place] == rule for place in owners.reading])
-        cells = absent & by_rule
-        count = int(cells.sum())
-        if not count:
+        by_rule = np.asarray([tally.rule[place] == rule for place in owners.reading])
+        whose = np.flatnonzero((gaps > 0) & by_rule)
+        if not whose.size:
             continue
-        names = [owners.name[place] for place in np.flatnonzero(cells.any(axis=0))]
-        power = own if rule == "as-modelled" else (imported + exported)[:, owners.reading]
+        count = int(gaps[whose].sum())
+        kw = own[whose] * gaps[whose] if rule == "as-modelled" else tally.stood_in_kw[owners.reading[whose]]
         yield Finding(
             severity=Severity.WARNING,
             code="readings-filled",
-            element=some(names),
+            element=some([owners.name[place] for place in whose]),
             count=count,
-            kw=float(np.sum(np.where(cells, power, 0.0)) / filled.instant.size),
-            message=f"{count} readings of {len(names)} customers are missing {span}; {words} "
+            kw=float(np.sum(kw) / tally.instants),
+            message=f"{count} readings of {whose.size} customers are missing {span}; {words} "
             "(mean kW of what stands in)",
         )
 
 
-def _span(instant: InstantArray) -> str:
-    first, last = (as_datetime(instant[place]).isoformat() for place in (0, -1))
-    return f"from {first} to {last}" if first != last else f"at {first}"
+def _span(first: np.datetime64, last: np.datetime64) -> str:
+    begin, end = as_datetime(first).isoformat(), as_datetime(last).isoformat()
+    return f"from {begin} to {end}" if begin != end else f"at {begin}"
 
 
-def _left_out(filled: Filled, span: str) -> Iterator[Finding]:
-    if filled.left_out.size:
-        times = [as_datetime(instant).isoformat() for instant in filled.left_out]
+def _left_out(tally: Tally, span: str) -> Iterator[Finding]:
+    if tally.left_out.size:
+        times = [as_datetime(instant).isoformat() for instant in tally.left_out]
         yield Finding(
             severity=Severity.WARNING,
             code="instants-without-readings",
             element=some(times, 2),
-            count=int(filled.left_out.size),
-            message=f"{filled.left_out.size} instants {span} at which nobody has a reading are left out",
+            count=int(tally.left_out.size),
+            message=f"{tally.left_out.size} instants {span} at which nobody has a reading are left out",
         )
 
 
-def _of_the_table(raw: Readings) -> Iterator[Finding]:
+def _of_the_table(tally: Tally) -> Iterator[Finding]:
     """About all that was read, the day to look back at included."""
-    span = _span(raw.instant)
-    if raw.unknown:
+    span = _span(tally.read_from, tally.window[-1])
+    if tally.unknown:
         yield Finding(
             severity=Severity.WARNING,
             code="readings-of-unknown-customers",
-            element=some(sorted(raw.unknown)),
-            count=len(raw.unknown),
-            kw=sum(raw.unknown.values()),
-            message=f"readings of {len(raw.unknown)} customers that the feeder does not have are left out {span} "
+            element=some(sorted(tally.unknown)),
+            count=len(tally.unknown),
+            kw=sum(tally.unknown.values()),
+            message=f"readings of {len(tally.unknown)} customers that the feeder does not have are left out {span} "
             "(mean kW)",
         )
-    twice, kw = raw.dropped
+    twice, kw = tally.dropped
     if twice:
         yield Finding(
             severity=Severity.WARNING,
@@ -121,38 +107,28 @@ def _of_the_table(raw: Readings) -> Iterator[Finding]:
 
 
 def _from_pool(
-    config: ReadingsConfig,
-    owners: Owners,
-    drawn: Drawn | None,
-    imported: FloatArray,
-    exported: FloatArray,
-    span: str,
+    config: ReadingsConfig, owners: Owners, drawn: Drawn | None, tally: Tally, span: str
 ) -> Iterator[Finding]:
     if drawn is None:
         return
     who, place = drawn.owner, owners.reading[drawn.owner]
     followed = np.unique(place).size
-    kw = (imported + exported)[:, place].sum(axis=1)
+    kw = (tally.import_kw + tally.export_kw + tally.stood_in_kw)[place].sum()
     yield Finding(
         severity=Severity.WARNING,
         code="readings-from-pool",
         element=some([f"{owners.name[each]} as {owners.ids[meter]}" for each, meter in zip(who, place, strict=True)]),
         count=int(who.size),
-        kw=float(kw.mean()) if kw.size else 0.0,
+        kw=float(kw) / tally.instants if tally.instants else 0.0,
         message=f"{who.size} customers without readings follow {followed} of {drawn.meters} meters of the pool {span}, "
         f"drawn at random with seed {config.seed} (mean kW)",
     )
 
 
-def _of_nobody(
-    owners: Owners, filled: Filled, imported: FloatArray, exported: FloatArray, span: str
-) -> Iterator[Finding]:
+def _of_nobody(owners: Owners, tally: Tally, span: str) -> Iterator[Finding]:
     """Readings that nothing in the model can carry."""
-    if not filled.instant.size:
-        return
-    both = (imported + exported)[:, owners.reading]
-    read = ~filled.absent[:, owners.reading]
-    names, kw = _mean(owners, np.where(~owners.live, both * read, 0.0))
+    both, drawn = (kw[owners.reading] for kw in (tally.import_kw + tally.export_kw, tally.import_kw))
+    names, kw = _mean(owners, np.where(~owners.live, both, 0.0), tally.instants)
     if names:
         yield Finding(
             severity=Severity.WARNING,
@@ -162,8 +138,7 @@ def _of_nobody(
             kw=kw,
             message=f"{len(names)} customers on dead nodes have readings {span}, left out (mean kW)",
         )
-    drawn = imported[:, owners.reading] * read
-    names, kw = _mean(owners, np.where(owners.live & ~owners.has_load, drawn, 0.0))
+    names, kw = _mean(owners, np.where(owners.live & ~owners.has_load, drawn, 0.0), tally.instants)
     if names:
         yield Finding(
             severity=Severity.WARNING,
@@ -176,10 +151,9 @@ def _of_nobody(
         )
 
 
-def _mean(owners: Owners, kw: FloatArray) -> tuple[list[str], float]:
-    """Owners with any of some kW, and the mean of all of it."""
-    mean = kw.mean(axis=0)
-    return [owners.name[place] for place in np.flatnonzero(mean > 0)], float(mean.sum())
+def _mean(owners: Owners, kw: FloatArray, instants: int) -> tuple[list[str], float]:
+    """Owners with any of some kW, summed over instants, and the mean of all of it."""
+    return [owners.name[place] for place in np.flatnonzero(kw > 0)], float(kw.sum()) / max(instants, 1)
 
 
 def _without_kvar(config: ReadingsConfig) -> Iterator[Finding]:
@@ -196,8 +170,8 @@ def _without_kvar(config: ReadingsConfig) -> Iterator[Finding]:
             )
 
 
-def _without_columns(raw: Readings) -> Iterator[Finding]:
-    for quantity, ids in raw.without.items():
+def _without_columns(tally: Tally) -> Iterator[Finding]:
+    for quantity, ids in tally.without.items():
         yield Finding(
             severity=Severity.INFO,
             code="customers-without-column",

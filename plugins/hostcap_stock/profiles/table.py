@@ -22,6 +22,7 @@ from hostcap_stock.profiles.pool import Drawn, follow_pool
 from hostcap_stock.profiles.readings import Readings, named, opened, read
 from hostcap_stock.profiles.rules import LOOK_BACK_DAYS, Filled, fill
 from hostcap_stock.profiles.series import extent_of, read_series
+from hostcap_stock.profiles.tally import tally_of
 
 
 class TableProfiles:
@@ -162,7 +163,7 @@ def _placed(
         load_kvar=spread(import_kvar, owners.consuming, injectors.load_kvar),
         generation_kw=spread(exported, owners.generating, injectors.generation_kw),
         generation_kvar=spread(export_kvar, owners.generating, injectors.generation_kvar),
-        findings=noted(config, network, owners, drawn, raw, filled, imported, exported),
+        findings=noted(config, network, owners, drawn, tally_of(raw, filled, imported, exported)),
     )
 
 
