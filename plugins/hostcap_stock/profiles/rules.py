@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Never
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
-from hostcap._arrays import BoolArray, FloatArray
+from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ProfileError
 from hostcap.findings import some
 from hostcap.profiles import InstantArray, as_datetime
@@ -50,6 +52,7 @@ def fill(
     label: Callable[[int], str],
     known: Callable[[], BoolArray],
     extent: Callable[[], str],
+    elsewhere: bool = False,
 ) -> Filled:
     """Apply the rules of a study to what was read.
 
@@ -62,32 +65,21 @@ def fill(
         label: Name of an id in messages.
         known: Which ids have a reading anywhere in the table, shape (id + 1,); asked only where it matters.
         extent: What the table covers, for messages.
+        elsewhere: Whether the window is a part of one with readings, so that all of it may be filled.
 
     Raises:
         ProfileError: A reading is missing that no rule stands in for.
     """
     table = {q: np.concatenate([v, np.full((v.shape[0], 1), np.nan)], axis=1) for q, v in values.items()}
     present: BoolArray = np.all([np.isfinite(v) for v in table.values()], axis=0)
-    if not present[first:].any() and config.missing_instants != "leave-out":
-        raise ProfileError(
-            f"profiles.readings: no reading of any of the feeder's customers from {_at(instant[first])} to "
-            f"{_at(instant[-1])}; the table holds {extent()}"
-        )
-    empty = ~present[first:].any(axis=1)
-    kept = np.arange(first, instant.size)
-    if empty.any() and config.missing_instants == "refuse":
-        raise ProfileError(
-            f"profiles.readings: nobody has a reading at {int(empty.sum())} of {empty.size} instants, such as "
-            f"{_at(instant[first:][empty][0])} (the table holds {extent()}); ask for a window that is covered, or set "
-            'missing_instants = "leave-out" (or "fill", by the rule of `missing`)'
-        )
-    if config.missing_instants == "leave-out":
-        kept = kept[~empty]
-    rule = _rules(config, present.shape[1], known)
+    empty: BoolArray = np.asarray(~present[first:].any(axis=1))
+    kept = first + kept_of(config, instant[first:], empty, extent, elsewhere=elsewhere)
+    rule = rules_of(config, present.shape[1], known)
     absent = ~present
     refused = absent[kept] & needed & (np.asarray(rule) == "refuse")
     if refused.any():
-        _refuse(config, instant[kept], refused, label)
+        whole = int(np.argmax(refused.any(axis=0)))
+        refuse_gaps(config, refused.sum(axis=0), kept.size, instant[kept][int(np.argmax(refused[:, whole]))], label)
     modelled = absent & (np.asarray(rule) == "as-modelled")
     previous = np.asarray(rule) == "previous"
     if (absent[kept] & needed & previous).any():
@@ -104,28 +96,98 @@ def fill(
     )
 
 
-def _rules(config: ReadingsConfig, count: int, known: Callable[[], BoolArray]) -> tuple[str, ...]:
+def kept_of(
+    config: ReadingsConfig,
+    window: InstantArray,
+    empty: BoolArray,
+    extent: Callable[[], str],
+    *,
+    elsewhere: bool = False,
+) -> NDArray[np.int64]:
+    """Places in a window of the instants that are kept.
+
+    Args:
+        config: The rules.
+        window: Every end of an interval in it, shape (instant,).
+        empty: Where nobody has a reading, shape (instant,).
+        extent: What the table covers, for messages.
+        elsewhere: Whether the window is a part of one with readings, so that all of it may be filled.
+
+    Raises:
+        ProfileError: Nobody has a reading, at all or at an instant, and no rule says what to do.
+    """
+    if empty.all() and config.missing_instants != "leave-out" and not elsewhere:
+        raise ProfileError(
+            f"profiles.readings: no reading of any of the feeder's customers from {_at(window[0])} to "
+            f"{_at(window[-1])}; the table holds {extent()}"
+        )
+    if empty.any() and config.missing_instants == "refuse":
+        raise ProfileError(
+            f"profiles.readings: nobody has a reading at {int(empty.sum())} of {empty.size} instants, such as "
+            f"{_at(window[empty][0])} (the table holds {extent()}); ask for a window that is covered, or set "
+            'missing_instants = "leave-out" (or "fill", by the rule of `missing`)'
+        )
+    return np.flatnonzero(~empty) if config.missing_instants == "leave-out" else np.arange(window.size)
+
+
+def rules_of(config: ReadingsConfig, count: int, known: Callable[[], BoolArray]) -> tuple[str, ...]:
+    """What stands in for each id: the rule of gaps, or that of customers without any reading."""
     if config.missing_customers in (None, config.missing, "from-pool"):  # who drew has readings, the others gaps
         return (config.missing,) * count
     return tuple(config.missing if there else config.missing_customers for there in known())
 
 
-def _refuse(config: ReadingsConfig, instant: InstantArray, refused: BoolArray, label: Callable[[int], str]) -> None:
-    columns = np.flatnonzero(refused.any(axis=0))
-    whole: BoolArray = np.asarray(refused.all(axis=0))
-    names = [label(int(place)) for place in columns]
-    first = instant[int(np.flatnonzero(refused[:, columns[0]])[0])]
-    if whole[columns].all():
+def refuse_gaps(
+    config: ReadingsConfig, gaps: IntArray, instants: int, first: np.datetime64, label: Callable[[int], str]
+) -> Never:
+    """Refuse readings that are missing.
+
+    Args:
+        config: The rules.
+        gaps: Instants at which each id should have one and has none, shape (id + 1,), not all 0.
+        instants: How many instants there are.
+        first: The first at which the first of those ids has none.
+        label: Name of an id in messages.
+
+    Raises:
+        ProfileError: Always.
+    """
+    whose = np.flatnonzero(gaps)
+    names = [label(int(place)) for place in whose]
+    if (gaps[whose] == instants).all():
         key = "missing" if config.missing_customers == "from-pool" else "missing_customers"
         raise ProfileError(
-            f"profiles.readings: {columns.size} customers have no reading: {some(names)}; add them, set customer_id "
+            f"profiles.readings: {whose.size} customers have no reading: {some(names)}; add them, set customer_id "
             f'if readings have other names, or set {key} = "zero" or "as-modelled"'
         )
     raise ProfileError(
-        f"profiles.readings: {int(refused.sum())} readings of {columns.size} customers are missing ({some(names)}), "
+        f"profiles.readings: {int(gaps.sum())} readings of {whose.size} customers are missing ({some(names)}), "
         f'such as that of {names[0]} at {_at(first)}; mend the table, or set missing = "previous", "zero" or '
         '"as-modelled"'
     )
+
+
+def refuse_stale(places: Sequence[int], first: np.datetime64, label: Callable[[int], str]) -> Never:
+    """Refuse gaps with no reading of the day before.
+
+    Args:
+        places: Ids with such gaps.
+        first: The first such instant of the first of them.
+        label: Name of an id in messages.
+
+    Raises:
+        ProfileError: Always.
+    """
+    raise ProfileError(
+        f'profiles.readings: missing = "previous" takes readings of the day before, and {len(places)} customers '
+        f"have none ({some([label(int(place)) for place in places])}), such as at {_at(first)}; mend the table, "
+        'or set missing_customers = "zero" or "as-modelled" for those that are not in it at all'
+    )
+
+
+def look_back(config: ReadingsConfig) -> int:
+    """How many intervals old a reading may be that ``missing = "previous"`` takes."""
+    return round(LOOK_BACK_DAYS * 1440 / config.interval_minutes)
 
 
 def _with_previous(
@@ -133,24 +195,18 @@ def _with_previous(
     instant: InstantArray,
     table: Mapping[str, FloatArray],
     present: BoolArray,
-    kept: np.ndarray[tuple[int], np.dtype[np.int64]],
+    kept: NDArray[np.int64],
     which: BoolArray,
     label: Callable[[int], str],
 ) -> dict[str, FloatArray]:
     """Each gap filled with the last reading before it, at most a day old."""
     row = np.arange(instant.size)[:, None]
     last = np.maximum.accumulate(np.where(present, row, -1), axis=0)
-    most = round(LOOK_BACK_DAYS * 1440 / config.interval_minutes)
-    old: BoolArray = np.asarray((last < 0) | (row - last > most))
+    old: BoolArray = np.asarray((last < 0) | (row - last > look_back(config)))
     stale = old[kept] & which
     if stale.any():
-        columns = np.flatnonzero(stale.any(axis=0))
-        first = instant[kept][int(np.flatnonzero(stale[:, columns[0]])[0])]
-        raise ProfileError(
-            f'profiles.readings: missing = "previous" takes readings of the day before, and {columns.size} customers '
-            f"have none ({some([label(int(place)) for place in columns])}), such as at {_at(first)}; mend the table, "
-            'or set missing_customers = "zero" or "as-modelled" for those that are not in it at all'
-        )
+        columns = np.flatnonzero(stale.any(axis=0)).tolist()
+        refuse_stale(columns, instant[kept][int(np.flatnonzero(stale[:, columns[0]])[0])], label)
     back = np.where(present | ~which, row, np.maximum(last, 0))
     return {q: np.take_along_axis(v, back, axis=0) for q, v in table.items()}
 
