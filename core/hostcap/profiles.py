@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -98,6 +99,34 @@ class PowerProfiles(_ByContent):
     generation_kw: FloatArray = field(converter=floats)
     generation_kvar: FloatArray = field(converter=floats)
     findings: tuple[Finding, ...] = ()
+
+    def net_import_kw(self) -> FloatArray:
+        """Net import of the feeder, shape (instant,): what all injectors draw less what they give, without losses."""
+        return np.asarray(self.load_kw.sum(axis=1) - self.generation_kw.sum(axis=1), dtype=np.float64)
+
+    def at(self, place: int) -> PowerProfiles:
+        """One instant of them."""
+        one = slice(place, place + 1)
+        names = ("load_kw", "load_kvar", "generation_kw", "generation_kvar")
+        arrays = {name: getattr(self, name)[one] for name in names}
+        return attrs.evolve(self, instant=self.instant[one], **arrays)
+
+
+@frozen(kw_only=True, eq=False)
+class NetImport:
+    """The net import of a feeder over a window, which may be too long for what every injector does to be held.
+
+    Attributes:
+        instant: End of each interval, shape (instant,).
+        kw: What all injectors draw less what they give, without losses, shape (instant,).
+        findings: As those of ``PowerProfiles``.
+        at: What every injector does at one of the instants, by its place.
+    """
+
+    instant: InstantArray
+    kw: FloatArray = field(converter=floats)
+    findings: tuple[Finding, ...]
+    at: Callable[[int], PowerProfiles]
 
 
 @frozen(kw_only=True, eq=False)

@@ -32,6 +32,7 @@ from hostcap.plugins.parts import (
     RunWriter,
     SeveralInstants,
     Study,
+    SummingProfiles,
     Tracer,
     Writer,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "SolverPlugin",
     "Study",
     "StudyPlugin",
+    "SummingProfiles",
     "Takes",
     "Tracer",
     "TracerPlugin",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hostcap.network import Network
     from hostcap.operating_point import FeederScope, OperatingPoint
     from hostcap.power_flow import FrozenNetwork, Settling, Solver  # noqa: F401 - named in a string below
-    from hostcap.profiles import PowerProfiles, Series, Window
+    from hostcap.profiles import NetImport, PowerProfiles, Series, Window
     from hostcap.tables import Chunk, TableSchema
     from hostcap.tracing import Trace
 
@@ -128,6 +128,19 @@ class Profiles(Protocol):
 
         Raises:
             ProfileError: There is none of that name, or it does not cover the window.
+        """
+        ...
+
+
+@runtime_checkable
+class SummingProfiles(Profiles, Protocol):
+    """Profiles that can sum a long window without holding what every injector does in it."""
+
+    def net_import(self, network: Network, window: Window) -> NetImport:
+        """The net import of a feeder in the intervals of a window: the same as of ``customers``.
+
+        Raises:
+            ProfileError: As ``customers``.
         """
         ...
 

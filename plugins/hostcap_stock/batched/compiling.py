@@ -47,10 +47,15 @@ def kernels() -> Kernels:
     from hostcap_stock.batched.lanes import LANES
     from hostcap_stock.batched.layout import lay_out
 
-    stats: Any = kernel.solve_tiles.stats  # type: ignore[attr-defined]
-    if not any(Path(stats.cache_path).glob("kernel.solve_tiles-*.nbi")):
-        _LOG.warning("compiling the kernels of solver 'batched' once for this machine, into %s", stats.cache_path)
+    if folder := not_yet_compiled(kernel.solve_tiles):
+        _LOG.warning("compiling the kernels of solver 'batched' once for this machine, into %s", folder)
     return Kernels(lay_out=lay_out, solve_tiles=kernel.solve_tiles, room_for=kernel.room_for, lanes=LANES)
+
+
+def not_yet_compiled(function: Any) -> str:
+    """The folder that will keep the code of a kernel, where it has none of it yet; "" where it has."""
+    folder, module = str(function.stats.cache_path), function.py_func.__module__.rpartition(".")[2]
+    return "" if any(Path(folder).glob(f"{module}.{function.py_func.__name__}-*.nbi")) else folder
 
 
 def cache_for_this_process() -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-import numpy as np
 from attrs import field, frozen
 
-from hostcap._arrays import FloatArray
 from hostcap.config import about, non_negative
 from hostcap.errors import ProfileError
 from hostcap.findings import Finding
@@ -93,8 +91,3 @@ def pieces(network: Network, profiles: Profiles, window: Window) -> Iterator[Pow
         found = profiles.customers(network, Window(start=start, end=end))
         yield found
         start, interval = end, timedelta(minutes=found.interval_minutes)
-
-
-def net_import_kw(found: PowerProfiles) -> FloatArray:
-    """Net import of the feeder at each instant: what all injectors draw, less what they give, without losses."""
-    return np.asarray(found.load_kw.sum(axis=1) - found.generation_kw.sum(axis=1), dtype=np.float64)

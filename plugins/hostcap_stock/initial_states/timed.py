@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -14,12 +15,11 @@ from hostcap.errors import ProfileError
 from hostcap.findings import Finding, Severity
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope, OperatingPoint
-from hostcap.plugins.kinds import Profiles
-from hostcap.profiles import PowerProfiles, Window
+from hostcap.plugins.kinds import Profiles, SummingProfiles
+from hostcap.profiles import NetImport, PowerProfiles, Window
 from hostcap_stock.initial_states.following import (
     FollowingConfig,
     needed,
-    net_import_kw,
     pieces,
     point_at,
     point_of,
@@ -99,23 +99,28 @@ class Peak:
         Raises:
             ProfileError: Nobody has a reading in the window.
         """
-        best: tuple[float, PowerProfiles, int] | None = None
+        profiles, window = needed(profiles, self.name), self.config.window
+        if isinstance(profiles, SummingProfiles):
+            found: Iterable[PowerProfiles | NetImport] = [profiles.net_import(network, window)]
+        else:
+            found = pieces(network, profiles, window)
+        best: tuple[float, PowerProfiles] | None = None
         noted: dict[Finding, None] = {}
-        for found in pieces(network, needed(profiles, self.name), self.config.window):
-            noted |= dict.fromkeys(found.findings)
-            if not found.instant.size:
+        for part in found:
+            noted |= dict.fromkeys(part.findings)
+            if not part.instant.size:
                 continue
-            kw = net_import_kw(found) if self.direction == "import" else -net_import_kw(found)
+            net = part.kw if isinstance(part, NetImport) else part.net_import_kw()
+            kw = net if self.direction == "import" else -net
             place = int(np.flatnonzero(kw >= kw.max() - TIE_KW)[0])
             if best is None or kw[place] > best[0] + TIE_KW:
-                best = float(kw[place]), found, place
+                best = float(kw[place]), part.at(place)
         if best is None:
-            window = self.config.window
             raise ProfileError(
                 f"initial_state: nobody has a reading from {window.start.isoformat()} to {window.end.isoformat()}"
             )
-        kw_there, found, place = best
-        point = point_at(self.config, found, place)
+        kw_there, there = best
+        point = point_at(self.config, there, 0)
         return attrs.evolve(point, findings=(*noted, self._what(round(kw_there, 6), point.instant)))
 
     def _what(self, kw: float, instant: datetime) -> Finding:

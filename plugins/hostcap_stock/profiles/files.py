@@ -110,7 +110,7 @@ class TimedFile:
         Of many columns a batch has some, and the rows come again with others.
         """
         self.need(columns)
-        times = self._times
+        times, wanted = self._times, set(columns)
         for raw in self._scanned(columns, times.column, self._filter(start_us, end_us)):
             end = self._ends(raw.column(times.column))
             low, high = int(end.min()), int(end.max())
@@ -124,10 +124,9 @@ class TimedFile:
             off = np.flatnonzero(end - end // times.step_us * times.step_us)
             if off.size:
                 raise ProfileError(self._off_grid(int(end[off[0]])))
-            there = raw.schema.names
-            yield Batch(
-                file=self.path, end_us=end, columns={name: raw.column(name) for name in columns if name in there}
-            )
+            named = zip(raw.schema.names, raw.columns, strict=True)
+            found = {name: column for name, column in named if name in wanted}
+            yield Batch(file=self.path, end_us=end, columns=found)
 
     def extent(self) -> tuple[datetime, datetime] | None:
         """First and last end of an interval in the file; None where it has no rows."""

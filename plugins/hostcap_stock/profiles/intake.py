@@ -19,6 +19,8 @@ from hostcap_stock.profiles.files import Batch, Times, UsArray, per_interval
 POWERS = ("import", "export", "net")
 """Quantities in kW."""
 _UNKNOWN = -1
+_MANY = 64
+"""Names from which on they are looked up together."""
 
 
 def times_of(config: Any) -> Times:
@@ -159,7 +161,6 @@ class Intake(ABC):
     def _coded(self, batch: Batch) -> Any:
         """Place of each row's customer in the dictionary that was seen last."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         column = batch.columns[self.config.customer_column]
         if column.null_count:
@@ -170,13 +171,23 @@ class Intake(ABC):
             column = column.dictionary_encode()
         if self._seen is None or not self._seen.equals(column.dictionary):  # as a rule it is that of the batch before
             self._seen = column.dictionary
-            if self._asked is None:
-                self._asked = pa.array(self.ids, pa.string())
-            found = pc.index_in(column.dictionary.cast(pa.string()), value_set=self._asked)
-            self._places = np.asarray(found.fill_null(_UNKNOWN)).astype(np.int64)
-            for code in np.flatnonzero(self._places < 0):  # upper and lower case are one
-                self._places[code] = self.place(self._name(int(code)))
+            self._places = self._looked_up(column.dictionary)
         return np.asarray(column.indices)
+
+    def _looked_up(self, names: Any) -> UsArray:
+        """Places of names; most are as they are asked for, and upper and lower case are one."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._asked is None:
+            self._asked = pa.array(self.ids, pa.string())
+        places = np.full(len(names), _UNKNOWN, dtype=np.int64)
+        if len(names) > _MANY:
+            found = pc.index_in(names.cast(pa.string()), value_set=self._asked)
+            places = np.asarray(found.fill_null(_UNKNOWN)).astype(np.int64)
+        for code in np.flatnonzero(places < 0).tolist():
+            places[code] = self.place(str(names[code].as_py()))
+        return places
 
     def _name(self, code: int) -> str:
         return str(self._seen[code].as_py())

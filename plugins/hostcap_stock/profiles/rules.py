@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Never
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ProfileError
 from hostcap.findings import some
-from hostcap.profiles import InstantArray, as_datetime
+from hostcap.profiles import InstantArray, Window, as_datetime
 from hostcap_stock.profiles.config import ReadingsConfig
 
 LOOK_BACK_DAYS = 1
@@ -42,16 +43,30 @@ class Filled:
     left_out: InstantArray
 
 
+@frozen(kw_only=True, eq=False)
+class Asking:
+    """What the rules ask about the feeder and the table.
+
+    Attributes:
+        needed: Whether anybody follows an id, shape (id + 1,); what nobody follows is never refused.
+        label: Name of an id in messages.
+        known: Which ids have a reading anywhere in the table, shape (id + 1,); asked only where it matters.
+        extent: What the table covers, for messages.
+    """
+
+    needed: BoolArray
+    label: Callable[[int], str]
+    known: Callable[[], BoolArray]
+    extent: Callable[[], str]
+
+
 def fill(
     config: ReadingsConfig,
     *,
     instant: InstantArray,
     values: Mapping[str, FloatArray],
     first: int,
-    needed: BoolArray,
-    label: Callable[[int], str],
-    known: Callable[[], BoolArray],
-    extent: Callable[[], str],
+    asking: Asking,
     elsewhere: bool = False,
 ) -> Filled:
     """Apply the rules of a study to what was read.
@@ -61,10 +76,7 @@ def fill(
         instant: Every end of an interval from the look-back on, shape (instant,).
         values: As read, nan where there is none, shape (instant, id).
         first: First instant of the window; those before it are there to look back at.
-        needed: Whether anybody follows an id, shape (id + 1,); what nobody follows is never refused.
-        label: Name of an id in messages.
-        known: Which ids have a reading anywhere in the table, shape (id + 1,); asked only where it matters.
-        extent: What the table covers, for messages.
+        asking: What the rules ask about the feeder and the table.
         elsewhere: Whether the window is a part of one with readings, so that all of it may be filled.
 
     Raises:
@@ -73,17 +85,19 @@ def fill(
     table = {q: np.concatenate([v, np.full((v.shape[0], 1), np.nan)], axis=1) for q, v in values.items()}
     present: BoolArray = np.all([np.isfinite(v) for v in table.values()], axis=0)
     empty: BoolArray = np.asarray(~present[first:].any(axis=1))
-    kept = first + kept_of(config, instant[first:], empty, extent, elsewhere=elsewhere)
-    rule = rules_of(config, present.shape[1], known)
+    kept = first + kept_of(config, instant[first:], empty, asking.extent, elsewhere=elsewhere)
+    rule = rules_of(config, present.shape[1], asking.known)
     absent = ~present
-    refused = absent[kept] & needed & (np.asarray(rule) == "refuse")
+    refused = absent[kept] & asking.needed & (np.asarray(rule) == "refuse")
     if refused.any():
         whole = int(np.argmax(refused.any(axis=0)))
-        refuse_gaps(config, refused.sum(axis=0), kept.size, instant[kept][int(np.argmax(refused[:, whole]))], label)
+        refuse_gaps(
+            config, refused.sum(axis=0), kept.size, instant[kept][int(np.argmax(refused[:, whole]))], asking.label
+        )
     modelled = absent & (np.asarray(rule) == "as-modelled")
     previous = np.asarray(rule) == "previous"
-    if (absent[kept] & needed & previous).any():
-        table = _with_previous(config, instant, table, present, kept, needed & previous, label)
+    if (absent[kept] & asking.needed & previous).any():
+        table = _with_previous(config, instant, table, present, kept, asking.needed & previous, asking.label)
     filled = {q: np.where(np.isfinite(v[kept]) & (present[kept] | previous), v[kept], 0.0) for q, v in table.items()}
     return Filled(
         instant=instant[kept],
@@ -183,6 +197,13 @@ def refuse_stale(places: Sequence[int], first: np.datetime64, label: Callable[[i
         f"have none ({some([label(int(place)) for place in places])}), such as at {_at(first)}; mend the table, "
         'or set missing_customers = "zero" or "as-modelled" for those that are not in it at all'
     )
+
+
+def to_read(config: ReadingsConfig, window: Window) -> Window:
+    """What is read for a window: the day before as well, where readings of it may stand in."""
+    if config.missing != "previous":
+        return window
+    return Window(start=window.start - timedelta(days=LOOK_BACK_DAYS), end=window.end)
 
 
 def look_back(config: ReadingsConfig) -> int:

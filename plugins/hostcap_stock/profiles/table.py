@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import logging
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +14,21 @@ from hostcap.config import expand
 from hostcap.errors import ProfileError
 from hostcap.network import Network
 from hostcap.operating_point import kvar_per_kw
-from hostcap.profiles import PowerProfiles, Series, Window, as_us
+from hostcap.profiles import InstantArray, NetImport, PowerProfiles, Series, Window, as_datetime, as_us
 from hostcap_stock.profiles.config import ReadingsConfig, SeriesConfig, TableConfig
 from hostcap_stock.profiles.files import TimedFile
 from hostcap_stock.profiles.intake import times_of
 from hostcap_stock.profiles.notes import noted
 from hostcap_stock.profiles.owners import Owners, owners_of
 from hostcap_stock.profiles.pool import Drawn, follow_pool
-from hostcap_stock.profiles.readings import Readings, named, opened, read
-from hostcap_stock.profiles.rules import LOOK_BACK_DAYS, Filled, fill
+from hostcap_stock.profiles.readings import Readings, instants_of, named, opened, read
+from hostcap_stock.profiles.rules import Asking, Filled, fill, to_read
 from hostcap_stock.profiles.series import extent_of, read_series
-from hostcap_stock.profiles.tally import tally_of
+from hostcap_stock.profiles.tally import Tally, tally_of
+
+_LOG = logging.getLogger(__name__)
+MOST_HELD = 2_000_000
+"""Most readings (instants x customers) of a window that is held whole to be summed; it needs no compiled code."""
 
 
 class TableProfiles:
@@ -45,27 +51,39 @@ class TableProfiles:
         Raises:
             ProfileError: Readings are missing or break a rule, and no setting says what to do.
         """
-        config = self.config.readings
-        if config is None:
-            raise ProfileError(
-                "profiles: readings of customers are needed; add [profiles.readings] with files, interval_minutes, "
-                "unit and the columns"
-            )
+        return self._customers(network, window)
+
+    def net_import(self, network: Network, window: Window) -> NetImport:
+        """The feeder's net import in a window; a long one is summed as it is read.
+
+        Raises:
+            ProfileError: As ``customers``.
+        """
+        config = self._config()
+        instants = instants_of(window, config.interval_minutes, "profiles.readings").size
+        if instants * network.customers.id.size <= MOST_HELD:
+            held = self._customers(network, window)
+            return NetImport(instant=held.instant, kw=held.net_import_kw(), findings=held.findings, at=held.at)
         files = self._readings_files(config, network.feeder)
         owners, drawn = self._owners(config, files, network)
-        looked_back = config.missing == "previous"
-        start = window.start - timedelta(days=LOOK_BACK_DAYS) if looked_back else window.start
-        raw = read(config, files, owners.ids, Window(start=start, end=window.end))
-        filled = fill(
-            config,
-            instant=raw.instant,
-            values=raw.values,
-            first=int(np.searchsorted(raw.instant.astype(np.int64), as_us(window.start), side="right")),
-            needed=_needed(owners),
-            label=lambda place: _label(owners, place),
-            known=lambda: self._known(config, files, owners, network.feeder),
-            extent=lambda: extent_of(files),
-        )
+        asking = self._asking(config, files, owners, network.feeder)
+        instant, kw, tally = _net()(config, network, owners, files, window, asking)
+
+        def at(place: int) -> PowerProfiles:
+            one = Window.of_instant(as_datetime(instant[place]))
+            return self._customers(network, one, elsewhere=True)
+
+        return NetImport(instant=instant, kw=kw, findings=noted(config, network, owners, drawn, tally), at=at)
+
+    def _customers(self, network: Network, window: Window, *, elsewhere: bool = False) -> PowerProfiles:
+        config = self._config()
+        instants_of(window, config.interval_minutes, "profiles.readings")
+        files = self._readings_files(config, network.feeder)
+        owners, drawn = self._owners(config, files, network)
+        raw = read(config, files, owners.ids, to_read(config, window))
+        first = int(np.searchsorted(raw.instant.astype(np.int64), as_us(window.start), side="right"))
+        asking = self._asking(config, files, owners, network.feeder)
+        filled = fill(config, instant=raw.instant, values=raw.values, first=first, asking=asking, elsewhere=elsewhere)
         return _placed(config, network, owners, drawn, raw, filled)
 
     def series(self, network: Network, name: str, window: Window) -> Series:
@@ -80,6 +98,22 @@ class TableProfiles:
                 f"profiles: series {name!r} is needed; add [profiles.series] with files and interval_minutes"
             )
         return read_series(config, self._series_files(config, network.feeder), name, window)
+
+    def _config(self) -> ReadingsConfig:
+        if self.config.readings is None:
+            raise ProfileError(
+                "profiles: readings of customers are needed; add [profiles.readings] with files, interval_minutes, "
+                "unit and the columns"
+            )
+        return self.config.readings
+
+    def _asking(self, config: ReadingsConfig, files: list[TimedFile], owners: Owners, feeder: str) -> Asking:
+        return Asking(
+            needed=_needed(owners),
+            label=lambda place: _label(owners, place),
+            known=lambda: self._known(config, files, owners, feeder),
+            extent=lambda: extent_of(files),
+        )
 
     def _readings_files(self, config: ReadingsConfig, feeder: str) -> list[TimedFile]:
         key = ("readings", feeder)
@@ -113,6 +147,23 @@ class TableProfiles:
         if feeder not in self._named:
             self._named[feeder] = named(config, files)
         return self._named[feeder]
+
+
+@lru_cache(maxsize=1)
+def _net() -> Callable[..., tuple[InstantArray, FloatArray, Tally]]:
+    """What sums a long window; compiled on its first call, and said so."""
+    from hostcap_stock.batched.compiling import cache_for_this_process, not_yet_compiled
+
+    try:
+        from hostcap_stock.profiles import kernels
+    except RuntimeError:  # numba finds no folder to keep compiled code in
+        cache_for_this_process()
+        from hostcap_stock.profiles import kernels
+    from hostcap_stock.profiles.net import net_of
+
+    if folder := not_yet_compiled(kernels.add_rows):
+        _LOG.warning("compiling the sums of long windows once for this machine, into %s", folder)
+    return net_of
 
 
 def _paths(files: tuple[Path, ...], feeder: str) -> list[Path]:
