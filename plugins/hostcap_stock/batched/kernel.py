@@ -14,29 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
+from hostcap_stock.batched import lanes as op
 from hostcap_stock.batched.factor import compiled
-from hostcap_stock.batched.lanes import (
-    LANES,
-    add,
-    at_most,
-    bits,
-    both,
-    choose,
-    div,
-    either,
-    fma,
-    from_bits,
-    less,
-    load,
-    minus,
-    mul,
-    root,
-    splat,
-    spread,
-    store,
-    sub,
-    turn,
-)
+from hostcap_stock.batched.lanes import LANES
 from hostcap_stock.batched.reducing import ALL, ROW, Checks, Forms, reduce_tile
 
 POWER, IMPEDANCE, EXPONENT, CURRENT = 1, 2, 4, 5
@@ -120,93 +100,93 @@ class Room(NamedTuple):
 @compiled
 def _draw(it: Iteration, room: Room, done: int) -> None:
     """Injected current of every port at the present voltages; lanes that are done keep theirs."""
-    one, keep = splat(1.0), from_bits(done)
+    one, keep = op.splat(1.0), op.from_bits(done)
     for p in range(it.port_a.size):
-        ur, ui = splat(it.port_v[2 * p]), splat(it.port_v[2 * p + 1])
+        ur, ui = op.splat(it.port_v[2 * p]), op.splat(it.port_v[2 * p + 1])
         a, b = it.port_a[p] * ROW, it.port_b[p] * ROW
         if a >= 0:
-            ur, ui = add(ur, load(room.v, a)), add(ui, load(room.v, a + LANES))
+            ur, ui = op.add(ur, op.load(room.v, a)), op.add(ui, op.load(room.v, a + LANES))
         if b >= 0:
-            ur, ui = sub(ur, load(room.v, b)), sub(ui, load(room.v, b + LANES))
-        square = fma(ur, ur, mul(ui, ui))
-        total_r, total_i = splat(0.0), splat(0.0)
+            ur, ui = op.sub(ur, op.load(room.v, b)), op.sub(ui, op.load(room.v, b + LANES))
+        square = op.fma(ur, ur, op.mul(ui, ui))
+        total_r, total_i = op.splat(0.0), op.splat(0.0)
         for c in range(it.part_ptr[p], it.part_ptr[p + 1]):
             law, model = 8 * it.part_law[c], it.law_model[it.part_law[c]]
-            u2 = mul(square, spread(it.part_per_v2, c))
+            u2 = op.mul(square, op.spread(it.part_per_v2, c))
             if model == POWER:
-                active = div(one, u2)
+                active = op.div(one, u2)
                 reactive = active
             elif model == CURRENT:
-                active = div(one, root(u2))
+                active = op.div(one, op.root(u2))
                 reactive = active
             elif model == EXPONENT:
                 first, terms = it.fit_first[it.part_law[c]], it.fit_terms[it.part_law[c]]
                 if terms > 0:  # a polynomial of u^2 stands for the powers
                     place = 2 * it.part_law[c]
-                    t = mul(sub(u2, spread(it.fit_band, place)), spread(it.fit_band, place + 1))
-                    active, reactive = spread(it.fit, first), spread(it.fit, first + terms)
+                    t = op.mul(op.sub(u2, op.spread(it.fit_band, place)), op.spread(it.fit_band, place + 1))
+                    active, reactive = op.spread(it.fit, first), op.spread(it.fit, first + terms)
                     for k in range(first + 1, first + terms):
-                        active = fma(active, t, spread(it.fit, k))
-                        reactive = fma(reactive, t, spread(it.fit, k + terms))
+                        active = op.fma(active, t, op.spread(it.fit, k))
+                        reactive = op.fma(reactive, t, op.spread(it.fit, k + terms))
                 else:
-                    store(room.scratch, 0, u2)
+                    op.store(room.scratch, 0, u2)
                     for k in range(LANES):
                         room.scratch[k + LANES] = math.pow(room.scratch[k], 0.5 * it.law[law + 7])
                         room.scratch[k] = math.pow(room.scratch[k], 0.5 * it.law[law + 6])
-                    active, reactive = load(room.scratch, 0), load(room.scratch, LANES)
+                    active, reactive = op.load(room.scratch, 0), op.load(room.scratch, LANES)
             else:
                 active = one
                 reactive = one
-            above = less(spread(it.law, law), u2)
-            under, low = at_most(u2, spread(it.law, law + 1)), at_most(u2, spread(it.law, law + 2))
-            if model != IMPEDANCE and bits(either(above, either(under, low))) != 0:
-                held = spread(it.law, law + 3)
-                between = fma(spread(it.law, law + 5), div(one, root(u2)), spread(it.law, law + 4))
-                active = choose(low, one, choose(under, between, choose(above, held, active)))
-                reactive = choose(low, one, choose(under, between, choose(above, held, reactive)))
-            g, h = spread(it.part_siemens, 2 * c), spread(it.part_siemens, 2 * c + 1)
+            above = op.less(op.spread(it.law, law), u2)
+            under, low = op.at_most(u2, op.spread(it.law, law + 1)), op.at_most(u2, op.spread(it.law, law + 2))
+            if model != IMPEDANCE and op.bits(op.either(above, op.either(under, low))) != 0:
+                held = op.spread(it.law, law + 3)
+                between = op.fma(op.spread(it.law, law + 5), op.div(one, op.root(u2)), op.spread(it.law, law + 4))
+                active = op.choose(low, one, op.choose(under, between, op.choose(above, held, active)))
+                reactive = op.choose(low, one, op.choose(under, between, op.choose(above, held, reactive)))
+            g, h = op.spread(it.part_siemens, 2 * c), op.spread(it.part_siemens, 2 * c + 1)
             if it.part_active[c] >= 0:
-                g = mul(g, load(room.level, it.part_active[c] * LANES))
-                h = mul(h, load(room.level, it.part_reactive[c] * LANES))
+                g = op.mul(g, op.load(room.level, it.part_active[c] * LANES))
+                h = op.mul(h, op.load(room.level, it.part_reactive[c] * LANES))
             else:  # the rated impedance of a base load is in the matrix
-                active, reactive = sub(active, one), sub(reactive, one)
-            g, h = mul(g, active), mul(h, reactive)
-            total_r = fma(g, ur, total_r)
-            total_r = sub(total_r, mul(h, ui))
-            total_i = fma(g, ui, total_i)
-            total_i = fma(h, ur, total_i)
+                active, reactive = op.sub(active, one), op.sub(reactive, one)
+            g, h = op.mul(g, active), op.mul(h, reactive)
+            total_r = op.fma(g, ur, total_r)
+            total_r = op.sub(total_r, op.mul(h, ui))
+            total_i = op.fma(g, ui, total_i)
+            total_i = op.fma(h, ur, total_i)
         place = p * ROW
         if done != 0:
-            total_r = choose(keep, load(room.current, place), total_r)
-            total_i = choose(keep, load(room.current, place + LANES), total_i)
-        store(room.current, place, total_r)
-        store(room.current, place + LANES, total_i)
+            total_r = op.choose(keep, op.load(room.current, place), total_r)
+            total_i = op.choose(keep, op.load(room.current, place + LANES), total_i)
+        op.store(room.current, place, total_r)
+        op.store(room.current, place + LANES, total_i)
 
 
 @compiled
 def _product(values: FloatArray, place: int, vr: Any, vi: Any, re: Any, im: Any) -> Any:
     """Add values[place] x (vr, vi) to (re, im)."""
-    x, y = spread(values, 2 * place), spread(values, 2 * place + 1)
-    return minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
+    x, y = op.spread(values, 2 * place), op.spread(values, 2 * place + 1)
+    return op.minus(y, vi, op.fma(x, vr, re)), op.fma(y, vr, op.fma(x, vi, im))
 
 
 @compiled
 def _forward(it: Iteration, room: Room) -> None:
     """Y = L^-1 i on path rows; all other rows stay zero, for nothing is injected there."""
     for i in range(it.path_rows):
-        re, im = splat(0.0), splat(0.0)
+        re, im = op.splat(0.0), op.splat(0.0)
         for e in range(it.inject_ptr[i], it.inject_ptr[i + 1]):
-            sign, place = spread(it.inject_sign, e), it.inject_port[e] * ROW
-            re = fma(sign, load(room.current, place), re)
-            im = fma(sign, load(room.current, place + LANES), im)
+            sign, place = op.spread(it.inject_sign, e), it.inject_port[e] * ROW
+            re = op.fma(sign, op.load(room.current, place), re)
+            im = op.fma(sign, op.load(room.current, place + LANES), im)
         for e in range(it.passed_ptr[i], it.passed_ptr[i + 1]):
             place = it.passed[e] * ROW
-            re, im = add(re, load(room.y, place)), add(im, load(room.y, place + LANES))
+            re, im = op.add(re, op.load(room.y, place)), op.add(im, op.load(room.y, place + LANES))
         for e in range(it.lower_ptr[i], it.lower_ptr[i + 1]):
             place = it.lower[e] * ROW
-            re, im = _product(it.lower_value, e, load(room.y, place), load(room.y, place + LANES), re, im)
-        store(room.y, i * ROW, re)
-        store(room.y, i * ROW + LANES, im)
+            re, im = _product(it.lower_value, e, op.load(room.y, place), op.load(room.y, place + LANES), re, im)
+        op.store(room.y, i * ROW, re)
+        op.store(room.y, i * ROW + LANES, im)
 
 
 @compiled
@@ -214,20 +194,20 @@ def _from_root(it: Iteration, room: Room, i: int, re: Any, im: Any) -> Any:
     """Add what the voltages of rows nearer to the root give a row."""
     for e in range(it.followed_ptr[i], it.followed_ptr[i + 1]):
         other = it.followed[e] * ROW
-        re, im = add(re, load(room.v, other)), add(im, load(room.v, other + LANES))
+        re, im = op.add(re, op.load(room.v, other)), op.add(im, op.load(room.v, other + LANES))
     for e in range(it.upper_ptr[i], it.upper_ptr[i + 1]):
         other = it.upper[e] * ROW
-        re, im = _product(it.upper_value, e, load(room.v, other), load(room.v, other + LANES), re, im)
+        re, im = _product(it.upper_value, e, op.load(room.v, other), op.load(room.v, other + LANES), re, im)
     return re, im
 
 
 @compiled
 def _voltage(it: Iteration, room: Room, i: int) -> Any:
     """Voltage of a row from the currents of its block and the voltages of rows nearer to the root."""
-    re, im = splat(0.0), splat(0.0)
+    re, im = op.splat(0.0), op.splat(0.0)
     for e in range(it.own_ptr[i], it.own_ptr[i + 1]):
         other = it.own[e] * ROW
-        re, im = _product(it.own_value, e, load(room.y, other), load(room.y, other + LANES), re, im)
+        re, im = _product(it.own_value, e, op.load(room.y, other), op.load(room.y, other + LANES), re, im)
     return _from_root(it, room, i, re, im)
 
 
@@ -236,10 +216,10 @@ def _three_phases(it: Iteration, room: Room, i: int) -> Any:
     """Voltages of rows i to i + 2, a block: its currents are read once for all three."""
     begin = it.own_ptr[i]
     first = it.own[begin] * ROW
-    ar, ai = load(room.y, first), load(room.y, first + LANES)
-    br, bi = load(room.y, first + ROW), load(room.y, first + ROW + LANES)
-    cr, ci = load(room.y, first + 2 * ROW), load(room.y, first + 2 * ROW + LANES)
-    zero = splat(0.0)
+    ar, ai = op.load(room.y, first), op.load(room.y, first + LANES)
+    br, bi = op.load(room.y, first + ROW), op.load(room.y, first + ROW + LANES)
+    cr, ci = op.load(room.y, first + 2 * ROW), op.load(room.y, first + 2 * ROW + LANES)
+    zero = op.splat(0.0)
     ur, ui = _product(it.own_value, begin, ar, ai, zero, zero)
     ur, ui = _product(it.own_value, begin + 1, br, bi, ur, ui)
     ur, ui = _product(it.own_value, begin + 2, cr, ci, ur, ui)
@@ -256,17 +236,17 @@ def _three_phases(it: Iteration, room: Room, i: int) -> Any:
 def _moved(it: Iteration, room: Room, i: int, re: Any, im: Any) -> Any:
     """Put a path row's new voltage; how far it moved, squared, per unit."""
     place = i * ROW
-    dr, di = sub(re, load(room.v, place)), sub(im, load(room.v, place + LANES))
-    store(room.v, place, re)
-    store(room.v, place + LANES, im)
-    return mul(spread(it.weight, i), fma(dr, dr, mul(di, di)))
+    dr, di = op.sub(re, op.load(room.v, place)), op.sub(im, op.load(room.v, place + LANES))
+    op.store(room.v, place, re)
+    op.store(room.v, place + LANES, im)
+    return op.mul(op.spread(it.weight, i), op.fma(dr, dr, op.mul(di, di)))
 
 
 @compiled
 def _backward(it: Iteration, room: Room, tolerance2: float) -> int:
     """Voltages of path rows; tells which lanes moved too far (low byte) or are not finite (high byte)."""
-    still, total = from_bits(ALL), splat(0.0)
-    limit = splat(tolerance2)
+    still, total = op.from_bits(ALL), op.splat(0.0)
+    limit = op.splat(tolerance2)
     i = it.path_rows - 1
     while i >= 0:
         if it.three[i]:  # the last row of three phases
@@ -276,18 +256,18 @@ def _backward(it: Iteration, room: Room, tolerance2: float) -> int:
             ur, ui = _from_root(it, room, i - 2, ur, ui)
             moved = _moved(it, room, i, wr, wi)
             # A comparison with nan is false, so a nan is never `still`; the sum carries it to the finiteness test.
-            still, total = both(still, at_most(moved, limit)), add(total, moved)
+            still, total = op.both(still, op.at_most(moved, limit)), op.add(total, moved)
             moved = _moved(it, room, i - 1, vr, vi)
-            still, total = both(still, at_most(moved, limit)), add(total, moved)
+            still, total = op.both(still, op.at_most(moved, limit)), op.add(total, moved)
             moved = _moved(it, room, i - 2, ur, ui)
             i -= 3
         else:
             re, im = _voltage(it, room, i)
             moved = _moved(it, room, i, re, im)
             i -= 1
-        still, total = both(still, at_most(moved, limit)), add(total, moved)
-    moved_too_far: int = ALL ^ bits(still)
-    not_finite: int = ALL ^ bits(less(total, splat(math.inf)))
+        still, total = op.both(still, op.at_most(moved, limit)), op.add(total, moved)
+    moved_too_far: int = ALL ^ op.bits(still)
+    not_finite: int = ALL ^ op.bits(op.less(total, op.splat(math.inf)))
     return moved_too_far | (not_finite << LANES)
 
 
@@ -296,8 +276,8 @@ def _finish(it: Iteration, room: Room) -> None:
     """Voltages of all rows off the paths, once."""
     for i in range(it.path_rows, it.rows):
         re, im = _voltage(it, room, i)
-        store(room.v, i * ROW, re)
-        store(room.v, i * ROW + LANES, im)
+        op.store(room.v, i * ROW, re)
+        op.store(room.v, i * ROW + LANES, im)
 
 
 @compiled
@@ -310,15 +290,15 @@ def _write(forms: Forms, room: Room, count: int, out: FloatArray, first: int) ->
     for begin in range(0, size, 4):
         block = min(4, size - begin)
         for i in range(block):
-            re, im = spread(forms.fixed, 2 * (begin + i)), spread(forms.fixed, 2 * (begin + i) + 1)
+            re, im = op.spread(forms.fixed, 2 * (begin + i)), op.spread(forms.fixed, 2 * (begin + i) + 1)
             for e in range(forms.ptr[begin + i], forms.ptr[begin + i + 1]):
-                x, y, other = spread(forms.value, 2 * e), spread(forms.value, 2 * e + 1), forms.column[e] * ROW
-                vr, vi = load(room.v, other), load(room.v, other + LANES)
-                re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
-            store(room.scratch, i * ROW, re)
-            store(room.scratch, i * ROW + LANES, im)
+                x, y, other = op.spread(forms.value, 2 * e), op.spread(forms.value, 2 * e + 1), forms.column[e] * ROW
+                vr, vi = op.load(room.v, other), op.load(room.v, other + LANES)
+                re, im = op.minus(y, vi, op.fma(x, vr, re)), op.fma(y, vr, op.fma(x, vi, im))
+            op.store(room.scratch, i * ROW, re)
+            op.store(room.scratch, i * ROW + LANES, im)
         if block == 4 and count == LANES:
-            turn(room.scratch, flat, first * out.shape[1] + 2 * begin, out.shape[1])
+            op.turn(room.scratch, flat, first * out.shape[1] + 2 * begin, out.shape[1])
             continue
         for k in range(count):
             for c in range(2 * block):
@@ -347,7 +327,7 @@ def solve_tiles(
 ) -> None:
     """Solve states ``first`` to ``last``; levels are ``levels``, ``reactive``, a one; empty outputs are left out."""
     active, all_levels = levels.shape[1], levels.shape[1] + reactive.shape[1]
-    store(room.level, all_levels * LANES, splat(1.0))
+    op.store(room.level, all_levels * LANES, op.splat(1.0))
     for begin in range(first, last, LANES):
         count = min(LANES, last - begin)
         for s in range(active):
@@ -357,8 +337,8 @@ def solve_tiles(
             for k in range(LANES):
                 room.level[s * LANES + k] = reactive[begin + min(k, count - 1), s - active]
         for i in range(it.path_rows):
-            store(room.v, i * ROW, splat(it.start[2 * i]))
-            store(room.v, i * ROW + LANES, splat(it.start[2 * i + 1]))
+            op.store(room.v, i * ROW, op.splat(it.start[2 * i]))
+            op.store(room.v, i * ROW + LANES, op.splat(it.start[2 * i + 1]))
         done = 0
         for n in range(1, most + 1):
             _draw(it, room, done)

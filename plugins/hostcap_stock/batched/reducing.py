@@ -11,28 +11,9 @@ import math
 from typing import Any, NamedTuple
 
 from hostcap._arrays import FloatArray, IntArray
+from hostcap_stock.batched import lanes as op
 from hostcap_stock.batched.factor import compiled
-from hostcap_stock.batched.lanes import (
-    LANES,
-    add,
-    at_most,
-    bits,
-    both,
-    choose,
-    div,
-    either,
-    fma,
-    from_bits,
-    less,
-    load,
-    minus,
-    mul,
-    root,
-    splat,
-    spread,
-    store,
-    sub,
-)
+from hostcap_stock.batched.lanes import LANES
 
 ROW = 2 * LANES
 """Real and imaginary parts of eight states."""
@@ -117,18 +98,18 @@ def _square_at(sign: float, limit: float, scale: float, best: Any) -> Any:
 
     It is moved outwards by more than it can be rounded, so that no check is lost.
     """
-    slack = fma(splat(1e-14 * scale), choose(less(best, splat(0.0)), sub(splat(0.0), best), best),
-                splat(1e-14 * abs(limit)))  # fmt: skip
-    edge = sub(sub(splat(sign * limit), mul(splat(scale), best)), slack)
-    beyond = less(edge, splat(0.0)) if sign > 0.0 else less(splat(0.0), edge)
-    return choose(beyond, splat(-1.0), mul(edge, edge))
+    size = op.choose(op.less(best, op.splat(0.0)), op.sub(op.splat(0.0), best), best)
+    slack = op.fma(op.splat(1e-14 * scale), size, op.splat(1e-14 * abs(limit)))
+    edge = op.sub(op.sub(op.splat(sign * limit), op.mul(op.splat(scale), best)), slack)
+    beyond = op.less(edge, op.splat(0.0)) if sign > 0.0 else op.less(op.splat(0.0), edge)
+    return op.choose(beyond, op.splat(-1.0), op.mul(edge, edge))
 
 
 @compiled
 def _nearer(value: Any, check: float, best: Any, place: Any) -> Any:
     """Lanes in which a margin is smaller than the smallest so far, or equal and of an earlier check."""
-    equal = both(at_most(value, best), less(splat(check), place))
-    return either(less(value, best), equal)
+    equal = op.both(op.at_most(value, best), op.less(op.splat(check), place))
+    return op.either(op.less(value, best), equal)
 
 
 @compiled
@@ -138,75 +119,76 @@ def _single_limits(singles: Singles, v: FloatArray, nearest: FloatArray) -> None
         limit_u, limit_l, scale_u, scale_l = (
             singles.limit[2 * r], singles.limit[2 * r + 1], singles.scale[2 * r], singles.scale[2 * r + 1],
         )  # fmt: skip
-        high, high_place, low, low_place = splat(math.inf), splat(-1.0), splat(math.inf), splat(-1.0)
-        above, below = splat(math.inf), splat(-1.0)
+        high, high_place, low, low_place = op.splat(math.inf), op.splat(-1.0), op.splat(math.inf), op.splat(-1.0)
+        above, below = op.splat(math.inf), op.splat(-1.0)
         if upper >= 0:
-            high, high_place = load(nearest, upper * ROW), load(nearest, upper * ROW + LANES)
+            high, high_place = op.load(nearest, upper * ROW), op.load(nearest, upper * ROW + LANES)
             above = _square_at(1.0, limit_u, scale_u, high)
         if lower >= 0:
-            low, low_place = load(nearest, lower * ROW), load(nearest, lower * ROW + LANES)
+            low, low_place = op.load(nearest, lower * ROW), op.load(nearest, lower * ROW + LANES)
             below = _square_at(-1.0, limit_l, scale_l, low)
         for f in range(singles.run_ptr[r], singles.run_ptr[r + 1]):
-            factor, place = spread(singles.factor, f), singles.row[f] * ROW
-            re = fma(factor, load(v, place), spread(singles.fixed, 2 * f))
-            im = fma(factor, load(v, place + LANES), spread(singles.fixed, 2 * f + 1))
-            square = fma(re, re, mul(im, im))
-            over, under = less(above, square), less(square, below)
-            if bits(either(over, under)) == 0:
+            factor, place = op.spread(singles.factor, f), singles.row[f] * ROW
+            re = op.fma(factor, op.load(v, place), op.spread(singles.fixed, 2 * f))
+            im = op.fma(factor, op.load(v, place + LANES), op.spread(singles.fixed, 2 * f + 1))
+            square = op.fma(re, re, op.mul(im, im))
+            over, under = op.less(above, square), op.less(square, below)
+            if op.bits(op.either(over, under)) == 0:
                 continue
-            size = root(square)
-            if bits(over) != 0:
-                value, number = div(sub(splat(limit_u), size), splat(scale_u)), singles.check[2 * f]
+            size = op.root(square)
+            if op.bits(over) != 0:
+                value, number = op.div(op.sub(op.splat(limit_u), size), op.splat(scale_u)), singles.check[2 * f]
                 better = _nearer(value, number, high, high_place)
-                high, high_place = choose(better, value, high), choose(better, splat(number), high_place)
+                high, high_place = op.choose(better, value, high), op.choose(better, op.splat(number), high_place)
                 above = _square_at(1.0, limit_u, scale_u, high)
-            if bits(under) != 0:
-                value, number = div(sub(size, splat(limit_l)), splat(scale_l)), singles.check[2 * f + 1]
+            if op.bits(under) != 0:
+                value, number = op.div(op.sub(size, op.splat(limit_l)), op.splat(scale_l)), singles.check[2 * f + 1]
                 better = _nearer(value, number, low, low_place)
-                low, low_place = choose(better, value, low), choose(better, splat(number), low_place)
+                low, low_place = op.choose(better, value, low), op.choose(better, op.splat(number), low_place)
                 below = _square_at(-1.0, limit_l, scale_l, low)
         if upper >= 0:
-            store(nearest, upper * ROW, high)
-            store(nearest, upper * ROW + LANES, high_place)
+            op.store(nearest, upper * ROW, high)
+            op.store(nearest, upper * ROW + LANES, high_place)
         if lower >= 0:
-            store(nearest, lower * ROW, low)
-            store(nearest, lower * ROW + LANES, low_place)
+            op.store(nearest, lower * ROW, low)
+            op.store(nearest, lower * ROW + LANES, low_place)
 
 
 @compiled
 def _bundled_limits(bundles: Bundles, forms: Forms, v: FloatArray, nearest: FloatArray) -> None:
     for q in range(bundles.segment.size):
         segment = bundles.segment[q] * ROW
-        best, place = load(nearest, segment), load(nearest, segment + LANES)
-        needed = from_bits(ALL)
+        best, place = op.load(nearest, segment), op.load(nearest, segment + LANES)
+        needed = op.from_bits(ALL)
         if bundles.bound[3 * q] < math.inf:
-            across2, moved2 = splat(0.0), splat(0.0)
+            across2, moved2 = op.splat(0.0), op.splat(0.0)
             for k in range(bundles.pair_ptr[q], bundles.pair_ptr[q + 1]):
                 a, b = bundles.pair_a[k] * ROW, bundles.pair_b[k] * ROW
-                ar, ai = load(v, a), load(v, a + LANES)
-                re = add(sub(ar, load(v, b)), spread(bundles.across, 2 * k))
-                im = add(sub(ai, load(v, b + LANES)), spread(bundles.across, 2 * k + 1))
-                across2, moved2 = fma(re, re, fma(im, im, across2)), fma(ar, ar, fma(ai, ai, moved2))
-            most = fma(spread(bundles.bound, 3 * q + 1), across2,
-                       fma(spread(bundles.bound, 3 * q + 2), moved2, spread(bundles.bound, 3 * q)))  # fmt: skip
-            rest = sub(splat(1.0), best)
+                ar, ai = op.load(v, a), op.load(v, a + LANES)
+                re = op.add(op.sub(ar, op.load(v, b)), op.spread(bundles.across, 2 * k))
+                im = op.add(op.sub(ai, op.load(v, b + LANES)), op.spread(bundles.across, 2 * k + 1))
+                across2, moved2 = op.fma(re, re, op.fma(im, im, across2)), op.fma(ar, ar, op.fma(ai, ai, moved2))
+            most = op.fma(op.spread(bundles.bound, 3 * q + 2), moved2, op.spread(bundles.bound, 3 * q))
+            most = op.fma(op.spread(bundles.bound, 3 * q + 1), across2, most)
+            rest = op.sub(op.splat(1.0), best)
             # No comparison with nan is true, so a nan is looked at.
-            idle = both(at_most(best, splat(1.0)), less(most, mul(rest, rest)))
-            if bits(idle) == ALL:
+            idle = op.both(op.at_most(best, op.splat(1.0)), op.less(most, op.mul(rest, rest)))
+            if op.bits(idle) == ALL:
                 continue
-            needed = from_bits(ALL ^ bits(idle))
+            needed = op.from_bits(ALL ^ op.bits(idle))
         for c in range(bundles.ptr[q], bundles.ptr[q + 1]):
-            re, im = spread(forms.fixed, 2 * c), spread(forms.fixed, 2 * c + 1)
+            re, im = op.spread(forms.fixed, 2 * c), op.spread(forms.fixed, 2 * c + 1)
             for e in range(forms.ptr[c], forms.ptr[c + 1]):
-                x, y, other = spread(forms.value, 2 * e), spread(forms.value, 2 * e + 1), forms.column[e] * ROW
-                vr, vi = load(v, other), load(v, other + LANES)
-                re, im = minus(y, vi, fma(x, vr, re)), fma(y, vr, fma(x, vi, im))
+                x, y, other = op.spread(forms.value, 2 * e), op.spread(forms.value, 2 * e + 1), forms.column[e] * ROW
+                vr, vi = op.load(v, other), op.load(v, other + LANES)
+                re, im = op.minus(y, vi, op.fma(x, vr, re)), op.fma(y, vr, op.fma(x, vi, im))
             sign, limit, scale = bundles.sign[c], bundles.limit[c], bundles.scale[c]
-            value = div(mul(splat(sign), sub(splat(limit), root(fma(re, re, mul(im, im))))), splat(scale))
-            better = both(needed, _nearer(value, bundles.check[c], best, place))
-            best, place = choose(better, value, best), choose(better, splat(bundles.check[c]), place)
-        store(nearest, segment, best)
-        store(nearest, segment + LANES, place)
+            size = op.root(op.fma(re, re, op.mul(im, im)))
+            value = op.div(op.mul(op.splat(sign), op.sub(op.splat(limit), size)), op.splat(scale))
+            better = op.both(needed, _nearer(value, bundles.check[c], best, place))
+            best, place = op.choose(better, value, best), op.choose(better, op.splat(bundles.check[c]), place)
+        op.store(nearest, segment, best)
+        op.store(nearest, segment + LANES, place)
 
 
 @compiled
@@ -215,8 +197,8 @@ def reduce_tile(
 ) -> None:
     """Smallest margin and its check, of each segment and state; of equal margins the first check's."""
     for s in range(checks.segments):
-        store(nearest, s * ROW, splat(math.inf))
-        store(nearest, s * ROW + LANES, splat(-1.0))
+        op.store(nearest, s * ROW, op.splat(math.inf))
+        op.store(nearest, s * ROW + LANES, op.splat(-1.0))
     _single_limits(checks.singles, v, nearest)
     _bundled_limits(checks.bundles, checks.forms, v, nearest)
     for s in range(checks.segments):
