@@ -11,6 +11,8 @@ the deciding one is solved: nothing is assumed about how limits break.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 from attrs import field, frozen
 
@@ -33,6 +35,7 @@ class AloneResult(_ByContent):
         near_tie_margin: Smallest |margin| of the states up to the deciding one, shape (scope,).
         states: States solved.
         rounds: Batches they were solved in.
+        trails: Smallest margin of any limit at each step judged, from the start on, of the scopes that were followed.
     """
 
     level: IntArray = field(converter=ints)
@@ -41,6 +44,7 @@ class AloneResult(_ByContent):
     near_tie_margin: FloatArray = field(converter=floats)
     states: int
     rounds: int
+    trails: Mapping[int, FloatArray] = field(factory=dict)
 
     @property
     def near_tie(self) -> BoolArray:
@@ -50,7 +54,13 @@ class AloneResult(_ByContent):
 
 
 def search_one_at_a_time(
-    plan: Plan, *, scopes: int, max_steps: int, widest: int = 1, report: Report | None = None
+    plan: Plan,
+    *,
+    scopes: int,
+    max_steps: int,
+    widest: int = 1,
+    followed: Iterable[int] = (),
+    report: Report | None = None,
 ) -> AloneResult:
     """Search the level of each scope by itself.
 
@@ -59,6 +69,7 @@ def search_one_at_a_time(
         scopes: How many there are.
         max_steps: Last step tried.
         widest: Most states solved at once; the answer is the same.
+        followed: Scopes whose trails are kept.
         report: Told (steps that need no solving any more, steps at most) after each batch; may raise to stop.
 
     Returns:
@@ -67,7 +78,7 @@ def search_one_at_a_time(
     Raises:
         NotConvergedError: The start does not converge.
     """
-    search = _Alone(scopes, max_steps)
+    search = _Alone(scopes, max_steps, followed)
     start = plan.solve(np.zeros((1, scopes), dtype=np.int32), want={"extremes"})
     if not start.converged[0]:
         raise NotConvergedError("the start does not converge", iterations=int(start.iterations[0]))
@@ -99,14 +110,16 @@ def search_one_at_a_time(
         near_tie_margin=search.tie,
         states=states,
         rounds=rounds,
+        trails={scope: np.asarray(trail) for scope, trail in search.trails.items()},
     )
 
 
 class _Alone:
     """What is known of each scope so far."""
 
-    def __init__(self, scopes: int, max_steps: int) -> None:
+    def __init__(self, scopes: int, max_steps: int, followed: Iterable[int]) -> None:
         """Nothing is known."""
+        self.trails: dict[int, list[float]] = {scope: [] for scope in followed}
         self.max_steps = max_steps
         self.level: IntArray = np.zeros(scopes, dtype=np.int32)
         self.status: IntArray = np.full(scopes, OPEN, dtype=np.int32)
@@ -124,6 +137,8 @@ class _Alone:
     def begin(self, margin: float, *, broken: bool) -> None:
         """Judge the start, which all scopes share."""
         self.tie[:] = abs(margin)
+        for trail in self.trails.values():
+            trail.append(margin)
         if broken:
             self.status[:] = STATUSES.index(Status.BOUND_AT_START)
             self.iteration[:] = 0
@@ -147,6 +162,8 @@ class _Alone:
                 self.status[s] = STATUSES.index(Status.DIVERGED)
                 continue
             self.tie[s] = min(self.tie[s], abs(least))
+            if s in self.trails:
+                self.trails[s].append(float(least))
             if over:
                 self.status[s], self.iteration[s] = STATUSES.index(Status.BOUND), n
                 continue

@@ -15,11 +15,13 @@ from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import numba
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pages import hv_study
 
 from hostcap.cli.main import main
 from hostcap.running import run
@@ -74,6 +76,14 @@ def page_of(study: Path, folder: Path, *overrides: str) -> Path:
 @pytest.fixture(scope="module")
 def page(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page_of(demo_folder / "demo.toml", tmp_path_factory.mktemp("demo") / "r", "injection.direction=both")
+
+
+@pytest.fixture(scope="module")
+def hv_page(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hv") / "r"
+    run(hv_study(demo_folder, debug_snapshots=True, debug_snapshot_stops=2), out=folder)
+    assert CliRunner().invoke(main, ["plot", str(folder)]).exit_code == 0
+    return folder / "report.html"
 
 
 def pixels(path: Path) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
@@ -133,6 +143,19 @@ def test_every_figure_is_drawn_and_the_console_is_silent(page: Path, look: Look)
     drawn = dict(figures_of(document))
     assert list(drawn) == ["headroom", "binding", "trail", "map", "voltage-start", "voltage-stop", "usage"]
     assert f'data-drawn="{len(drawn)}"' in document
+    for name, inner in drawn.items():
+        width, height = (int(n) for n in re.findall(r'<canvas[^>]*?width="(\d+)" height="(\d+)"', inner)[0])
+        assert width > 300 and height > 150, name
+
+
+@pytest.mark.parametrize("place", ["dtx-hv-terminal t1_long_line.1", "dtx-hv-terminal t7_swer.1"])
+def test_a_location_is_drawn_with_its_kept_states_and_without(place: str, hv_page: Path, look: Look) -> None:
+    document, console = look(f"{hv_page.as_uri()}#{quote(place)}", "--dump-dom")
+    assert console == []
+    drawn = dict(figures_of(document))
+    assert list(drawn) == ["headroom", "binding", "trail", "map", "voltage-start", "voltage-stop", "usage"]
+    assert f'data-drawn="{len(drawn)}"' in document
+    assert f"{place.split()[1]} ({place.split()[0]})" in document
     for name, inner in drawn.items():
         width, height = (int(n) for n in re.findall(r'<canvas[^>]*?width="(\d+)" height="(\d+)"', inner)[0])
         assert width > 300 and height > 150, name

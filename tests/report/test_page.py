@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import math
 import re
 import shutil
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet
 import pytest
-from click.testing import CliRunner, Result
+from pages import PNG, plot, report_of, table, unpacked
 
-from hostcap.cli.main import main
 from hostcap.report._page import MOST_BYTES
 from hostcap.running import run
 from hostcap.work_package import WorkPackage
 
-PNG = b"\x89PNG\r\n\x1a\n"
 FIGURES = ["headroom", "binding", "trail", "map", "voltage-start", "voltage-stop", "usage"]
 
 
@@ -32,10 +28,6 @@ def results(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def plot(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["plot", *map(str, arguments)])
-
-
 def refused(code: int, *arguments: object) -> str:
     """The one line that a refusal is."""
     done = plot(*arguments)
@@ -43,22 +35,6 @@ def refused(code: int, *arguments: object) -> str:
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
     return lines[0]
-
-
-def report_of(page: Path) -> dict[str, Any]:
-    """What the page's script reads."""
-    found = re.search(r'<script type="application/gzip" id="report">(.*?)</script>', page.read_text(), re.DOTALL)
-    assert found
-    return json.loads(gzip.decompress(b64decode(found.group(1))))  # type: ignore[no-any-return]
-
-
-def unpacked(columns: dict[str, Any]) -> list[dict[str, Any]]:
-    listed = {n: c if isinstance(c, list) else [c["of"][i] for i in c["at"]] for n, c in columns.items()}
-    return [dict(zip(listed, row, strict=True)) for row in zip(*listed.values(), strict=True)]
-
-
-def table(results: Path, name: str) -> list[dict[str, Any]]:
-    return [r for p in sorted(results.glob(f"{name}/*/*/*.parquet")) for r in pyarrow.parquet.read_table(p).to_pylist()]
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +222,7 @@ def test_hv_locations_are_drawn_in_the_same_way(demo_folder: Path, tmp_path: Pat
     assert plot(tmp_path / "r").exit_code == 0
     (view,) = report_of(tmp_path / "r" / "report.html")["views"]
     assert view["choosing"] == "Location"
-    assert [figure["name"] for figure in view["figures"]] == ["headroom", "binding", "map"]
+    assert [figure["name"] for figure in view["figures"]] == ["headroom", "binding", "map", "usage"]
     kept = {f"{r['location_type']} {r['terminal_mrid']}": r for r in table(tmp_path / "r", "hv_node_headroom")}
     shown = {row["choice"]: row["kw"] for row in unpacked(view["data"]["places"])}
     assert shown == {name: row["available_headroom_kw"] for name, row in kept.items()}

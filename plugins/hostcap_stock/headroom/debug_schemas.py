@@ -49,6 +49,8 @@ DEBUG_NODES = TableSchema(
         Column("voltage_deg", "number", "Angle of the voltage to ground", unit="degree"),
         Column("to_neutral_v", "number", "Size of the voltage to neutral, else to ground, as limits see it", unit="V"),
         Column("nominal_v", "number", "Nominal voltage to ground", unit="V"),
+        Column("min_v", "number", "Lowest to_neutral_v that the limits allow; empty where there is none", unit="V"),
+        Column("max_v", "number", "Highest to_neutral_v that the limits allow; empty where there is none", unit="V"),
         _GROWTH_AT,
     ),
 )

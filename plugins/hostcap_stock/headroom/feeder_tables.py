@@ -163,7 +163,7 @@ def voltage_table(
     listed = np.isin(group, list(stop_v))
     shown = ints(np.flatnonzero(nodes.live & ~nodes.neutral & np.isin(nodes.number, list(PHASE_LETTERS)) & listed))
     shown = shown[np.argsort(group[shown], kind="stable")]
-    low, high = _bounds(network, limits)
+    low, high = voltage_bounds(network, limits)
     stopped = np.full(shown.size, np.nan)
     for place in np.unique(group[shown]).tolist():
         own = group[shown] == place
@@ -192,7 +192,7 @@ def _to_reference(network: Network, node_v: ComplexArray, which: IntArray) -> Fl
     return np.asarray(np.abs(node_v[which] - np.where(reference >= 0, node_v[reference], 0.0)))
 
 
-def _bounds(network: Network, limits: LimitSet) -> tuple[FloatArray, FloatArray]:
+def voltage_bounds(network: Network, limits: LimitSet) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest voltage of each node to its reference that linear limits allow, V; nan where unlimited."""
     low = np.full(network.nodes.bus.size, -np.inf)
     high = np.full(network.nodes.bus.size, np.inf)

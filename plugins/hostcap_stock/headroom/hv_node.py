@@ -155,11 +155,11 @@ class HvNodeHeadroomStudy:
             with start_at(job, points, number, self.solver) as frozen:
                 clock.lap("start")
                 for direction, least in leasts.items():
-                    self._search(job, frozen, point, choice, limits, direction, least, clock)
+                    self._search(job, frozen, point, choice, limits, direction, least, kept, clock)
         opened = functools.partial(self._opened, job, points, choice, limits)
         if kept is not None:
             labels_of = functools.partial(self._labels, job, limits)
-            yield from kept.chunks(job, choice, list(leasts.values()), labels_of, opened)
+            yield from kept.chunks(job, choice, limits, list(leasts.values()), labels_of, opened)
             clock.lap("snapshots")
         checked: list[Finding] = []
         if self.checker is not None:
@@ -169,7 +169,10 @@ class HvNodeHeadroomStudy:
             clock.lap("cross-check")
         chunk = self._chunk(job, choice, limits, list(leasts.values()), kept, checked)
         clock.lap("tables")
-        yield attrs.evolve(chunk, summary=_summary(list(leasts.values()), clock.seconds))
+        summary = _summary(list(leasts.values()), clock.seconds)
+        if kept is not None:
+            summary["trails"] = kept.trails(job.network, choice, list(leasts.values()))
+        yield attrs.evolve(chunk, summary=summary)
 
     def _search(
         self,
@@ -180,12 +183,13 @@ class HvNodeHeadroomStudy:
         limits: LimitSet,
         direction: Direction,
         least: LeastOfSites,
+        kept: SiteSnapshots | None,
         clock: Stopwatch,
     ) -> None:
         plan = self.site_plan(frozen, choice, limits, direction)
         clock.lap("plan")
         try:
-            result = self._levels(job, plan, choice.first.size)
+            result = self._levels(job, plan, choice.first.size, () if kept is None else kept.sites.tolist())
             clock.lap("search")
             searched = SitesSearched(
                 direction=direction,
@@ -221,7 +225,7 @@ class HvNodeHeadroomStudy:
             finally:
                 plan.close()
 
-    def _levels(self, job: Job, plan: Plan, sites: int) -> AloneResult:
+    def _levels(self, job: Job, plan: Plan, sites: int, followed: Sequence[int]) -> AloneResult:
         def report(done: int, most: int) -> None:
             job.progress("searching", done, most)
             if job.should_stop():
@@ -232,6 +236,7 @@ class HvNodeHeadroomStudy:
             scopes=sites,
             max_steps=self.config.max_steps_per_node,
             widest=self.solver.states_at_once,
+            followed=followed,
             report=report,
         )
 

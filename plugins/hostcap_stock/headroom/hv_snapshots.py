@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 from attrs import field, frozen
@@ -13,6 +14,7 @@ from hostcap.errors import ConfigError
 from hostcap.findings import Finding, Severity, some
 from hostcap.growth import site_name
 from hostcap.hv_locations import phase_codes
+from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.plugins._nearest import did_you_mean
 from hostcap.plugins.kinds import Job
@@ -20,11 +22,14 @@ from hostcap.search import STATUSES
 from hostcap.tables import Chunk, Table, concatenate
 from hostcap_stock.headroom.config import HvNodeHeadroomConfig
 from hostcap_stock.headroom.debug_schemas import DEBUG_SNAPSHOTS
+from hostcap_stock.headroom.feeder_tables import voltage_bounds
 from hostcap_stock.headroom.hv_again import Opened, solved_again, states_of, steps_of
 from hostcap_stock.headroom.hv_choice import LocationChoice
 from hostcap_stock.headroom.hv_least import START, LeastOfSites, SitesSearched
 from hostcap_stock.headroom.hv_tables import terminal_name
 from hostcap_stock.headroom.labels import Labels
+from hostcap_stock.headroom.preparing import instant_words
+from hostcap_stock.headroom.run_summary import TRAIL_DIGITS
 from hostcap_stock.headroom.snapshot_states import (
     FullState,
     conductor_rows,
@@ -149,19 +154,46 @@ class SiteSnapshots:
             labels.metadata,
         )
 
+    def trails(self, network: Network, choice: LocationChoice, leasts: Sequence[LeastOfSites]) -> list[dict[str, Any]]:
+        """For the run's summary: the smallest margin at each step of each kept location, at its instant."""
+        locations = network.hv_locations
+        return [
+            {
+                "direction": searched.direction.value,
+                "location_type": str(locations.kind[choice.location[at]]),
+                "terminal_mrid": terminal_name(network, int(choice.location[at])),
+                "instant": instant_words(searched.instant),
+                "margin": [
+                    value if abs(value) < 1e300 else None
+                    for value in searched.result.trails[site].round(TRAIL_DIGITS).tolist()
+                ],
+            }
+            for least in leasts
+            for at, site in zip(self.locations.tolist(), choice.site[self.locations].tolist(), strict=True)
+            for searched in [least.searches[int(least.answering[site])]]
+        ]
+
     def chunks(
-        self, job: Job, choice: LocationChoice, leasts: Sequence[LeastOfSites], labels_of: LabelsOf, opened: Opened
+        self,
+        job: Job,
+        choice: LocationChoice,
+        limits: LimitSet,
+        leasts: Sequence[LeastOfSites],
+        labels_of: LabelsOf,
+        opened: Opened,
     ) -> Iterator[Chunk]:
         """``debug_nodes`` and ``debug_conductors`` of the kept states, each state once, solved again as they are asked.
 
         Args:
             job: The feeder; told of each search.
             choice: The locations that were searched.
+            limits: What is watched.
             leasts: What was found, direction by direction.
             labels_of: Labels of a search.
             opened: Opens the plan of a search again.
         """
         network, number = job.network, 0
+        bounds = voltage_bounds(network, limits)
         most = max(ROWS_AT_ONCE // _rows(network), 1)
         for least in leasts:
             for place in self._places(least):
@@ -182,7 +214,7 @@ class SiteSnapshots:
                             site = 0 if state.site == START else state.site
                             where = growth_at(site_name(network, int(choice.first[site])), state.step)
                             each = (network, labels, where, state.step, whole)
-                            parts.append((node_rows(*each), conductor_rows(*each)))
+                            parts.append((node_rows(*each, bounds), conductor_rows(*each)))
                         yield Chunk(
                             scenario=job.scope.scenario,
                             year=job.scope.year,

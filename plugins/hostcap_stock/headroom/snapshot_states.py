@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import ComplexArray, IntArray
+from hostcap._arrays import ComplexArray, FloatArray, IntArray
 from hostcap.network import Network
 from hostcap.tables import Table
 from hostcap_stock.headroom.debug_schemas import DEBUG_CONDUCTORS, DEBUG_NODES
@@ -42,7 +42,9 @@ def snapshot_columns(labels: Labels, size: int) -> dict[str, Any]:
     return {**labels.run_columns(size), "headroom_direction": [labels.direction.value] * size}
 
 
-def node_rows(network: Network, labels: Labels, where: str, step: int, state: FullState) -> Table:
+def node_rows(
+    network: Network, labels: Labels, where: str, step: int, state: FullState, bounds: tuple[FloatArray, FloatArray]
+) -> Table:
     """``debug_nodes`` of one state.
 
     Args:
@@ -51,6 +53,7 @@ def node_rows(network: Network, labels: Labels, where: str, step: int, state: Fu
         where: Where growth is, as ``growth_at`` says it.
         step: Step of the state.
         state: The state.
+        bounds: Lowest and highest voltage of each node that the limits allow, V; nan where there is none.
     """
     nodes, volts = network.nodes, state.node_v
     size = volts.size
@@ -68,6 +71,8 @@ def node_rows(network: Network, labels: Labels, where: str, step: int, state: Fu
             "voltage_deg": np.degrees(np.angle(volts)),
             "to_neutral_v": np.abs(referred),
             "nominal_v": nodes.nominal_v,
+            "min_v": bounds[0],
+            "max_v": bounds[1],
             "growth_at": [where] * size,
         },
         labels.metadata,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from hostcap._arrays import BoolArray, IntArray
+from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ConfigError
 from hostcap.findings import Finding, Severity, some
 from hostcap.network import Network
@@ -22,6 +22,7 @@ from hostcap.search import NEVER, STATUSES, SearchResult, Status
 from hostcap.tables import Table, concatenate
 from hostcap_stock.headroom.config import LvHeadroomConfig
 from hostcap_stock.headroom.debug_schemas import DEBUG_SNAPSHOTS
+from hostcap_stock.headroom.feeder_tables import voltage_bounds
 from hostcap_stock.headroom.labels import Labels
 from hostcap_stock.headroom.preparing import IDLE, Searched
 from hostcap_stock.headroom.snapshot_states import (
@@ -152,8 +153,14 @@ def snapshot_tables(
             seen.add(key)
             by_search.setdefault(place, []).append(stop)
         for place, stops in sorted(by_search.items()):
-            labels = labels_of(least.searches[place])
-            parts.append(_Snapshots(labels=labels, stops=stops, states=least.states[place]).tables(network))
+            searched = least.searches[place]
+            own = _Snapshots(
+                labels=labels_of(searched),
+                stops=stops,
+                states=least.states[place],
+                bounds=voltage_bounds(network, searched.prepared.limits),
+            )
+            parts.append(own.tables(network))
     return tuple(concatenate(tables) for tables in zip(*parts, strict=True)), _left_out(network, sorted(set(left)))
 
 
@@ -165,11 +172,13 @@ class _Snapshots:
         labels: Of its rows.
         stops: Whose.
         states: By step.
+        bounds: Voltages that the limits allow, as ``node_rows`` takes them.
     """
 
     labels: Labels
     stops: Sequence[Stop]
     states: Mapping[int, FullState]
+    bounds: tuple[FloatArray, FloatArray]
 
     def tables(self, network: Network) -> tuple[Table, ...]:
         """Which state is whose, and every node and conductor of each."""
@@ -177,7 +186,7 @@ class _Snapshots:
         kept = [(growth_at(EVERYWHERE, step), step, self.states[step]) for step in steps]
         return (
             self._whose(network),
-            concatenate([node_rows(network, self.labels, *each) for each in kept]),
+            concatenate([node_rows(network, self.labels, *each, self.bounds) for each in kept]),
             concatenate([conductor_rows(network, self.labels, *each) for each in kept]),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -203,10 +204,46 @@ def binding_figure(kinds: Mapping[str, int], statuses: Sequence[str], choosing: 
     )
 
 
-def trail_figure(step_words: str, has_feeder: bool, *, squeeze: bool, dots: bool) -> Figure:
-    """The smallest margin of the chosen group, step by step."""
+def nothing_kept() -> Spec:
+    """A layer that says so where the chosen place is one of the data set ``unkept``."""
+    return {
+        "data": {"name": "unkept"},
+        "transform": [{"filter": _CHOSEN}],
+        "mark": {
+            "type": "text",
+            "text": "no state of this location is kept",
+            "x": {"expr": "width / 2"},
+            "y": {"expr": "height / 2"},
+            "fontSize": 13,
+            "color": "#5b6875",
+        },
+        "encoding": {},
+    }
+
+
+def trail_figure(
+    choosing: str,
+    step_words: str,
+    has_feeder: bool,
+    *,
+    squeeze: bool,
+    dots: bool,
+    reach: Mapping[str, tuple[float, float, float]] | None = None,
+) -> Figure:
+    """The smallest margin of the chosen place, step by step.
+
+    Args:
+        choosing: What is chosen.
+        step_words: What a step is, for the axis.
+        has_feeder: Whether the HV feeder has a trail of its own.
+        squeeze: Whether the axis of steps is bent.
+        dots: Whether each step is a dot.
+        reach: Last step, least and largest margin by place, where not every place has a trail; others are listed in the
+            data set ``unkept``.
+    """
+    own = f"chosen {choosing.lower()}"
     either = f"{_CHOSEN}" + (" || datum.choice === ''" if has_feeder else "")
-    names = ["chosen transformer", "HV feeder"] if has_feeder else ["chosen transformer"]
+    names = [own, "HV feeder"] if has_feeder else [own]
     colour = {
         "field": "line",
         "type": "nominal",
@@ -215,25 +252,34 @@ def trail_figure(step_words: str, has_feeder: bool, *, squeeze: bool, dots: bool
     }
     dash = {**colour, "scale": {"domain": names, "range": [[1, 0], [6, 4]][: len(names)]}}
     words = f"Step of the search{step_words}" + (", square-root axis" if squeeze else "")
-    across = quantity("step", words, scale={"type": "sqrt"} if squeeze else {"zero": True})
+    along: Spec = {"type": "sqrt"} if squeeze else {"zero": True}
+    high: Spec = {}
+    if reach is not None:
+        # A place without a trail has no row to take the axes from.
+        of = f"({json.dumps(reach)})[chosen] || [1, 0, 100]"
+        along |= {"domain": {"expr": f"[0, max(({of})[0], 1)]"}, "nice": False}
+        high |= {"domain": {"expr": f"[min(({of})[1], 0), max(({of})[2], 0)]"}, "zero": False}
+    whose = "its limits at the steps that were kept" if choosing == "Transformer" else "any limit at every step"
+    across = quantity("step", words, scale=along)
+    up = quantity("margin", "Smallest margin, % of the limit", scale=high)
     return Figure(
         name="trail",
-        title="Trail of the chosen transformer",
-        caption="The smallest margin of its limits at the steps that were kept. At 0 % a limit is reached, below it "
-        "is broken: the step before is the headroom.",
+        title=f"Trail of the {own}",
+        caption=f"The smallest margin of {whose}. At 0 % a limit is reached, below it is broken: the step before "
+        "is the headroom.",
         spec={
             "data": {"name": "trail"},
             "height": 260,
             "transform": [
                 {"filter": either},
-                {"calculate": "datum.choice === '' ? 'HV feeder' : 'chosen transformer'", "as": "line"},
+                {"calculate": f"datum.choice === '' ? 'HV feeder' : '{own}'", "as": "line"},
             ],
             "layer": [
                 {
                     "mark": {"type": "line", "strokeWidth": 2},
                     "encoding": {
                         "x": across,
-                        "y": quantity("margin", "Smallest margin, % of the limit"),
+                        "y": up,
                         "color": colour,
                         "strokeDash": dash,
                     },
@@ -242,100 +288,19 @@ def trail_figure(step_words: str, has_feeder: bool, *, squeeze: bool, dots: bool
                     "mark": {"type": "point", "filled": True, "size": 24, "opacity": 1 if dots else 0},
                     "encoding": {
                         "x": across,
-                        "y": quantity("margin", "Smallest margin, % of the limit"),
+                        "y": up,
                         "color": colour,
                         "tooltip": tooltip(line="Of", step="Step", margin="Smallest margin, %"),
                     },
                 },
+                *([nothing_kept()] if reach is not None else []),
                 {
                     "data": {"values": [{"y": 0}]},
                     "mark": {"type": "rule", "color": "#d55e00", "strokeWidth": 1.5},
-                    "encoding": {"y": {"field": "y", "type": "quantitative"}},
+                    "encoding": {"y": {"field": "y", "type": "quantitative", "scale": high}},
                 },
             ],
         },
-    )
-
-
-def voltage_figure(which: str, span: tuple[float, float], limits: bool, has_groups: bool) -> Figure:
-    """Voltage of every phase against the distance from the source, at the start or the stop."""
-    column, words = ("start", "the start") if which == "start" else ("stop", "the stop")
-    across = quantity("km", "Distance from the source along lines, km")
-    up = quantity(
-        column,
-        "Voltage, per unit of nominal",
-        scale={"domain": list(span), "nice": False, "zero": False, "clamp": True},
-    )
-    grey = {
-        "field": "level",
-        "type": "nominal",
-        "scale": {"domain": ["HV", "LV"], "range": ["#4d5a66", "#b4bec7"]},
-        "legend": {"title": None, "symbolType": "circle", "symbolOpacity": 1},
-    }
-    phase = {
-        "field": "phase",
-        "type": "nominal",
-        "scale": {"domain": list(PHASES), "range": list(PHASES.values())},
-        "legend": {"title": "chosen, phase", "symbolType": "circle"},
-    }
-    said = tooltip(bus="Bus", phase="Phase", level="Level", km="Distance, km", start="Start, pu", stop="Stop, pu")
-    layers: list[Spec] = [
-        {
-            "data": {"name": "voltages"},
-            "mark": {"type": "point", "filled": True, "size": 9, "opacity": 0.55},
-            "encoding": {"x": across, "y": up, "color": grey, "tooltip": said},
-        }
-    ]
-    if has_groups:
-        layers.append(
-            {
-                "data": {"name": "voltages"},
-                "transform": [{"filter": f"{_CHOSEN} && datum.level === 'LV'"}],
-                "mark": {"type": "point", "filled": True, "size": 34, "opacity": 0.95},
-                "encoding": {
-                    "x": across,
-                    "y": up,
-                    "color": phase,
-                    "shape": {
-                        **phase,
-                        "scale": {"domain": list(PHASES), "range": ["circle", "square", "triangle-up"]},
-                        "legend": {"title": "chosen, phase"},
-                    },
-                    "tooltip": said,
-                },
-            }
-        )
-    if limits:
-        rule = {"field": "pu", "type": "quantitative"}
-        layers += [
-            {
-                "data": {"name": "limits"},
-                "mark": {"type": "rule", "strokeDash": [6, 4], "color": "#d55e00", "clip": True},
-                "encoding": {"y": rule, "tooltip": tooltip(label="Limit", pu="per unit")},
-            },
-            {
-                "data": {"name": "limits"},
-                "transform": [{"filter": "datum.level === 'LV'"}],
-                "mark": {"type": "text", "align": "right", "dx": -4, "dy": -6, "color": "#a84600", "fontSize": 11},
-                "encoding": {"y": rule, "x": {"value": "width"}, "text": {"field": "label", "type": "nominal"}},
-            },
-            {
-                "data": {"name": "limits"},
-                "transform": [{"filter": "datum.level === 'HV'"}],
-                "mark": {"type": "text", "align": "left", "dx": 4, "dy": -6, "color": "#a84600", "fontSize": 11},
-                "encoding": {"y": rule, "x": {"value": 0}, "text": {"field": "label", "type": "nominal"}},
-            },
-        ]
-    where = (
-        "Loads and generation as at the start of the search."
-        if which == "start"
-        else "Each transformer's LV nodes in the state that stopped it, the HV nodes in the last state of the search."
-    )
-    return Figure(
-        name=f"voltage-{which}",
-        title=f"Voltage along the feeder at {words}",
-        caption=f"{where} A point is one phase of a bus.",
-        spec={"height": 320, "layer": layers, "resolve": {"scale": {"color": "independent", "shape": "independent"}}},
     )
 
 

@@ -13,6 +13,8 @@ from hostcap_stock.headroom.report.figures import place_tooltip, quantity, statu
 from hostcap_stock.headroom.report.places import Place, value_words
 from hostcap_stock.headroom.report.reading import Reader
 
+SHORT = 0.015
+"""Part of a feeder's extent below which a line that binds gets a mark."""
 WIDE = 1.4
 """A feeder that is this many times as wide as high gets the whole width of the page."""
 _CHOSEN = "datum.choice === chosen"
@@ -121,6 +123,7 @@ def map_figure(ground: Ground, statuses: Sequence[str], choosing: str, per_custo
     missing = ground.bus_count - len(ground.buses)
     note = f" {missing} of {ground.bus_count} buses have no coordinates and are not drawn." if missing else ""
     noun = choosing.lower()
+    short = SHORT * max(float(np.ptp(x)), float(np.ptp(y)))
     layers: list[dict[str, Any]] = [
         {
             "params": [{"name": "moved", "select": "interval", "bind": "scales"}],
@@ -165,7 +168,12 @@ def map_figure(ground: Ground, statuses: Sequence[str], choosing: str, per_custo
         },
         {
             "data": {"name": "bindings"},
-            "transform": [{"filter": f"{_CHOSEN} && datum.x === datum.x2 && datum.y === datum.y2"}],
+            # A fuse or a switch is too short a line to be seen.
+            "transform": [
+                {"filter": f"{_CHOSEN} && max(abs(datum.x2 - datum.x), abs(datum.y2 - datum.y)) <= {short:.6g}"},
+                {"calculate": "(datum.x + datum.x2) / 2", "as": "x"},
+                {"calculate": "(datum.y + datum.y2) / 2", "as": "y"},
+            ],
             "mark": {"type": "point", "shape": "diamond", "size": 340, "color": "#cc79a7", "strokeWidth": 3},
             "encoding": {"x": across, "y": up, "tooltip": [{"field": "label", "title": "Binds"}]},
         },

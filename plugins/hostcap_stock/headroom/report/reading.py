@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,13 @@ def number(value: float | None, unit: str = "", digits: int = 4) -> str:
         return MISSING
     text = f"{value:.{digits}g}" if abs(value) < 10.0**digits else f"{value:.0f}"
     return f"{text} {unit}" if unit else text
+
+
+def span_of(values: Sequence[float]) -> tuple[float, float]:
+    """An axis that holds some numbers, with air below and above."""
+    seen = [value for value in values if np.isfinite(value)]
+    air = 0.04 * max(max(seen) - min(seen), 0.01)
+    return round(min(seen) - air, 3), round(max(seen) + 2 * air, 3)
 
 
 def minute(timestamp: Any) -> str:

@@ -16,12 +16,13 @@ from hostcap_stock.headroom.report.figures import (
     headroom_figure,
     profile_figure,
     trail_figure,
-    voltage_figure,
 )
+from hostcap_stock.headroom.report.locations import add_location_voltages, kept_locations, trails_of
 from hostcap_stock.headroom.report.maps import features, map_data, map_figure, read_ground
 from hostcap_stock.headroom.report.places import IDLE, LOWER_BOUND, Place, read_places, value_words
 from hostcap_stock.headroom.report.reading import MISSING, Reader, minute, number
 from hostcap_stock.headroom.report.usage import add_usage
+from hostcap_stock.headroom.report.voltages import add_voltages
 
 LONG_TRAIL = 200
 """Steps beyond which the first ones would be pressed together."""
@@ -90,17 +91,24 @@ def _view(reader: Reader, study: Mapping[str, Any], several_directions: bool) ->
     ]
     data: dict[str, Columns] = {"places": shown}
     notes: list[str] = []
-    _add_trail(reader, study, figures, data, notes)
+    if per_customer:
+        _add_trail(reader, study, figures, data, notes)
+    else:
+        _add_location_trail(reader, study, places, figures, data)
     ground = read_ground(reader)
     if ground is None:
         notes.append("No map: the run holds no coordinates of buses (a model gives them with Buscoords).")
     else:
         data |= map_data(ground, places, shown)
         figures.append(map_figure(ground, statuses, choosing, per_customer))
-    _add_voltages(reader, figures, data, notes)
+    if per_customer:
+        add_voltages(reader, figures, data, notes)
+    else:
+        add_location_voltages(reader, places, figures, data, notes)
     _add_profile(reader, choosing, figures, data)
     add_usage(reader, places, choosing, figures, data)
     several = len({place.instant for place in places}) > 1
+    kept = set() if per_customer else kept_locations(reader)
     return View(
         feeder=reader.feeder,
         direction=reader.direction,
@@ -109,7 +117,8 @@ def _view(reader: Reader, study: Mapping[str, Any], several_directions: bool) ->
         figures=tuple(figures),
         data=data,
         choosing=choosing,
-        choices=tuple(_choice(place, per_customer) for place in places),
+        # Those whose states are kept are offered first: they have every picture.
+        choices=tuple(_choice(place, per_customer) for place in sorted(places, key=lambda place: place.id not in kept)),
         head=_head(choosing, per_customer, several),
         rows=tuple(_row(place, per_customer, several) for place in places),
         row_choices=tuple(place.id for place in places),
@@ -208,66 +217,62 @@ def _add_trail(
     if not choice:
         return
     data["trail"] = {"choice": choice, "step": step, "margin": margin}
-    step_kw = study.get("study", {}).get("step_kw_per_customer")
-    words = f" ({number(step_kw, 'kW')} per customer each)" if isinstance(step_kw, int | float) else ""
+    words = _step_words(study, "step_kw_per_customer", " per customer")
     figures.append(
-        trail_figure(words, has_feeder="" in choice, squeeze=max(step) > LONG_TRAIL, dots=len(steps) <= FEW_STEPS)
+        trail_figure(
+            "Transformer",
+            words,
+            has_feeder="" in choice,
+            squeeze=max(step) > LONG_TRAIL,
+            dots=len(steps) <= FEW_STEPS,
+        )
     )
     if search.get("instant") and found.get("instants", 1) > 1:
         notes.append(f"The trail is that of the instant {search['instant']}, which answers for most.")
 
 
-def _add_voltages(reader: Reader, figures: list[Figure], data: dict[str, Columns], notes: list[str]) -> None:
-    nodes = reader.columns("node_voltages", "bus", "start_v", "stop_v", "nominal_v")
-    buses = reader.columns("feeder_buses", "bus", "distance_km", "voltage_level")
-    if nodes is None or buses is None:
-        notes.append("No voltages along the feeder: the run does not hold both node_voltages and feeder_buses.")
-        return
-    row_of = {bus: i for i, bus in enumerate(buses["bus"].tolist())}
-    at = np.asarray([row_of.get(bus, -1) for bus in nodes["bus"].tolist()])
-    km = np.where(at >= 0, buses["distance_km"].astype(np.float64)[at], np.nan)
-    level = np.where(at >= 0, buses["voltage_level"][at], "LV")
-    kept = np.isfinite(km)
-    if not np.all(kept):
-        notes.append(f"{int(np.sum(~kept))} of {kept.size} nodes have no distance from the source and are not drawn.")
-    if not np.any(kept):
-        return
-    nominal = nodes["nominal_v"].astype(np.float64)
-    start, stop = nodes["start_v"] / nominal, nodes["stop_v"] / nominal
-    data["voltages"] = {
-        "choice": ["" if head is None else head for head in nodes["capacity_group_head_id"][kept].tolist()],
-        "bus": nodes["bus"][kept],
-        "phase": nodes["phase"][kept],
-        "level": level[kept],
-        "km": np.round(km[kept], 4),
-        "start": np.round(start[kept], 5),
-        "stop": np.round(stop[kept], 5),
-    }
-    limits = _limit_lines(nodes, level, nominal)
-    data["limits"] = limits
-    seen = [*limits["pu"], *start[kept & np.isfinite(start)].tolist(), *stop[kept & np.isfinite(stop)].tolist()]
-    air = 0.04 * max(max(seen) - min(seen), 0.01)
-    span = (round(min(seen) - air, 3), round(max(seen) + 2 * air, 3))
-    has_groups = any(data["voltages"]["choice"])
-    figures += [voltage_figure(which, span, bool(limits["pu"]), has_groups) for which in ("start", "stop")]
+def _step_words(study: Mapping[str, Any], key: str, more: str) -> str:
+    step_kw = study.get("study", {}).get(key)
+    return f" ({number(step_kw, 'kW')}{more} each)" if isinstance(step_kw, int | float) else ""
 
 
-def _limit_lines(nodes: Mapping[str, Any], level: Any, nominal: Any) -> dict[str, Any]:
-    """Distinct limits of each voltage level, per unit of nominal, in the words of volts at LV."""
-    lines: dict[tuple[str, str, float], list[float]] = {}
-    for side, column in (("min", "min_v"), ("max", "max_v")):
-        volts = nodes[column].astype(np.float64)
-        for which in ("LV", "HV"):
-            own = (level == which) & np.isfinite(volts)
-            for value in np.unique(np.round(volts[own] / nominal[own], 5)).tolist():
-                lines[which, side, value] = np.unique(
-                    np.round(volts[own & np.isclose(volts / nominal, value, atol=1e-5)], 2)
-                ).tolist()
-    labels = [
-        f"{which} {side} {number(volts[0], 'V')}" if which == "LV" and len(volts) == 1 else f"{which} {side} {pu:g} pu"
-        for (which, side, pu), volts in lines.items()
+def _add_location_trail(
+    reader: Reader,
+    study: Mapping[str, Any],
+    places: Sequence[Place],
+    figures: list[Figure],
+    data: dict[str, Columns],
+) -> None:
+    """The trails of the locations whose states are kept."""
+    trails = trails_of(reader)
+    rows = [
+        (place, step, 100.0 * margin)
+        for place, margins in trails.items()
+        for step, margin in enumerate(margins)
+        if margin is not None
     ]
-    return {"pu": [pu for _, _, pu in lines], "level": [which for which, _, _ in lines], "label": labels}
+    if not rows:
+        return
+    data["trail"] = dict(zip(("choice", "step", "margin"), map(list, zip(*rows, strict=True)), strict=True))
+    unkept = [place.id for place in places if place.id not in trails]
+    if unkept:
+        data["unkept"] = {"choice": unkept}
+    reach = {
+        place: (float(len(margins) - 1), 100.0 * min(known), 100.0 * max(known))
+        for place, margins in trails.items()
+        if (known := [margin for margin in margins if margin is not None])
+    }
+    longest = max(len(margins) for margins in trails.values())
+    figures.append(
+        trail_figure(
+            "Location",
+            _step_words(study, "step_kw_per_node", ""),
+            has_feeder=False,
+            squeeze=longest > LONG_TRAIL,
+            dots=longest <= FEW_STEPS,
+            reach=reach if unkept else None,
+        )
+    )
 
 
 def _add_profile(reader: Reader, choosing: str, figures: list[Figure], data: dict[str, Columns]) -> None:
