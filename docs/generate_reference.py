@@ -21,6 +21,7 @@ from published_fields import FIELDS, VALUES, missing, sections
 
 from hostcap.config.describe import describe
 from hostcap.config.study import Scope
+from hostcap.config.variants import Project, Variant
 from hostcap.plugins import KINDS, REPEATED, PluginRecord, Registry, StudyPlugin, hookspecs
 from hostcap.tables import FINDINGS, TableSchema
 from hostcap_stock.headroom import schemas
@@ -205,6 +206,20 @@ def plugins_page(registry: Registry) -> str:
         "Table `[scope]`: what the study is about.",
         "",
         *config_lines(Scope),
+        "",
+        "## variants",
+        "",
+        "Tables `[variants.NAME]`: which projects a variant of the network has. `scope.variant` picks one; see"
+        " [variants](../how-to/variants.md).",
+        "",
+        *config_lines(Variant),
+        "",
+        "## projects",
+        "",
+        'Tables `[[projects]]`: what variants select among. In their place, `projects = "file.toml"` at the top of the'
+        " study file names a file that holds them.",
+        "",
+        *config_lines(Project),
         "",
     ]
     for kind, records in own_records(registry).items():

@@ -1,8 +1,8 @@
 """What the published work packages of headroom can say, and how a study file of hostcap says it.
 
 One row for each published field; ``published_page`` makes ``reference/published-fields.md`` of them. In words,
-``{table.plugin.key}`` names a key of a plugin's settings and ``{table=plugin}`` a plugin; both must exist, or no page
-is written.
+``{table.plugin.key}`` names a key of a plugin's settings, ``{scope.key}`` one of a table that has no plugin, and
+``{table=plugin}`` a plugin; all must exist, or no page is written.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from attrs import frozen
 
 from hostcap.config.describe import describe
 from hostcap.config.study import Scope
+from hostcap.config.variants import Project, Variant
 from hostcap.plugins import KINDS, REPEATED, Registry
 
 
@@ -64,7 +65,11 @@ _MODEL = here("model", "Table `[network]`; see below")
 _SOLVE = here("solve", "Tables `[network]` and `[solver]`; see below")
 _SYF = here("syf", "Table `[scope]`: feeders, scenario and year")
 _WRITER = here("resultsWriter", "Tables `[[writers]]`; {writers=parquet} where none is given")
-_VARIANT = not_yet("variant", "A study runs one model as it is: a variant is another model file, in another study")
+_VARIANT = here(
+    "variant",
+    "{scope.variant}: a table under `[variants]`, which selects among `[[projects]]`; or another model, by "
+    "`{{variant}}` in paths",
+)
 
 _SIMPLER = (
     "The model is solved as it is written. Nothing here needs it smaller: "
@@ -204,7 +209,7 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
     "IntrinsicSyfConfigInput": (
         here("feeders", "{scope.feeders}; the names stand in for `{{feeder}}` in paths"),
         here("scenario", "{scope.scenario}; `base` alone until a scenario plugin exists"),
-        here("year", "{scope.year}; a label until then"),
+        here("year", "{scope.year}: projects of the variant that are commissioned by then are built; else a label"),
     ),
     "IntrinsicWriterConfigInput": (
         here(
@@ -310,9 +315,11 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         not_yet("vmPu", "The source's voltage is that of the model; set another with {network.opendss.commands}"),
         not_yet("windowFillMissingLoad", _FALLBACK),
     ),
-    "HcVariantConfigInput": tuple(
-        not_yet(name, _VARIANT.words)
-        for name in ("externalDrivers", "externalStatuses", "maxConflictScore", "scheduleAssumption")
+    "HcVariantConfigInput": (
+        here("externalDrivers", "{variants.drivers}, of {projects.driver}"),
+        here("externalStatuses", "{variants.statuses}, of {projects.status}"),
+        here("maxConflictScore", "{variants.max_conflict_score}, of {projects.conflict_score}, which you state"),
+        here("scheduleAssumption", "{variants.schedule_assumption}, of {projects.commissioning_year}, a year"),
     ),
 }
 """Fields by published type: the two work packages, and what they are made of."""
@@ -372,8 +379,18 @@ VALUES: Mapping[str, tuple[Row, ...]] = {
         here("POSTGRES", "{writers=postgres} of `hostcap[postgres]`; an environment variable names the database"),
         here("PARQUET", "{writers=parquet}"),
     ),
-    "VariantScheduleAssumption": tuple(
-        not_yet(name, _VARIANT.words) for name in ("NEUTRAL", "CONSERVATIVE", "AGGRESSIVE")
+    "VariantScheduleAssumption": (
+        here("NEUTRAL", '{variants.schedule_assumption} `"neutral"`'),
+        here(
+            "CONSERVATIVE",
+            '{variants.schedule_assumption} `"conservative"`: {projects.conservative_year}, or '
+            "{variants.schedule_margin_years} later",
+        ),
+        here(
+            "AGGRESSIVE",
+            '{variants.schedule_assumption} `"aggressive"`: {projects.aggressive_year}, or '
+            "{variants.schedule_margin_years} sooner",
+        ),
     ),
 }
 """Values by published enumeration, of those that the types above reach."""
@@ -401,15 +418,21 @@ TITLES: Mapping[str, str] = {
 }
 """What a type is in a work package."""
 
+_OWN: Mapping[str, tuple[type, str]] = {
+    "scope": (Scope, "[scope]"),
+    "variants": (Variant, "[variants.NAME]"),
+    "projects": (Project, "[[projects]]"),
+}
+"""Tables that have no plugin: their settings, and their header."""
 _NAMED = re.compile(r"(?<!\{)\{([a-z_]+)(?:=([a-z-]+)|\.([a-z0-9_.-]+))\}")
 
 
 def named(words: str) -> Iterator[tuple[str, str | None, str | None]]:
-    """Table, plugin and key of everything that words name; the scope has no plugin, a plugin alone no key."""
+    """Table, plugin and key of everything that words name; the scope and its like have no plugin, a plugin no key."""
     for table, plugin, path in _NAMED.findall(words):
         if plugin:
             yield table, plugin, None
-        elif table == "scope":
+        elif table in _OWN:
             yield table, None, path
         else:
             first, _, key = path.partition(".")
@@ -425,7 +448,7 @@ def missing(rows: Mapping[str, tuple[Row, ...]], registry: Registry) -> list[str
             for table, plugin, key in named(row.words):
                 where = f"{published}.{row.name}: {table}.{plugin}.{key}"
                 if plugin is None:
-                    config: Any = Scope
+                    config: Any = _OWN[table][0]
                 elif table in kinds and plugin in registry.names(kinds[table]):
                     config = registry.get(kinds[table], plugin).config
                 else:
@@ -441,10 +464,12 @@ def written(words: str) -> str:
 
     def one(match: re.Match[str]) -> str:
         table, plugin, path = match.groups()
+        if table in _OWN:
+            return f"`{_OWN[table][1]} {path}`"
         header = f"[[{table}]]" if table in REPEATED else f"[{table}]"
         if plugin:
             return f'`{header} plugin = "{plugin}"`'
-        key = path if table == "scope" else path.partition(".")[2]
+        key = path.partition(".")[2]
         return f"`{header} {key}`"
 
     return _NAMED.sub(one, words).replace("{{", "{").replace("}}", "}")

@@ -154,7 +154,7 @@ def bench(
     name = work_package.part("solver").plugin
     other, reason = _other(work_package, against, name)
     progress(f"{feeder}: loading", 0, 0)
-    network, loading = _timed("load the feeder", lambda: work_package.source().load(feeder))
+    network, loading = _timed("load the feeder", lambda: work_package.loaded(work_package.source(feeder).load(feeder)))
     job = work_package.job(network, str(NAMESPACE), progress)
     point, preparing = _timed("find the operating point", lambda: study.points(job)[0])
     progress(f"{feeder}: freezing", 0, 0)

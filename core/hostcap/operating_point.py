@@ -102,9 +102,11 @@ class FeederScope:
     Attributes:
         feeder: Name of the feeder.
         scenario: ``base`` until a scenario plugin exists.
-        year: A label.
+        year: Of the results.
+        variant: Variant of the network; None for the network as it is.
     """
 
     feeder: str
     scenario: str = "base"
     year: int
+    variant: str | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any, cast
 
+import attrs
 from attrs import frozen
 
 from hostcap.config import leads_out
@@ -85,6 +86,8 @@ def run(
     failed: dict[str, str] = {}
     summary: dict[str, Any] = {"name": work_package.name, "study": work_package.canonical, "machine": _machine()}
     summary["scope"] = {"feeders": list(work_package.scope.feeders), "year": work_package.scope.year}
+    if work_package.scope.variant is not None:
+        summary["scope"]["variant"] = work_package.scope.variant
     state, claimed = "interrupted", False
     try:
         feeders.load()
@@ -98,7 +101,7 @@ def run(
                 raise StoppedError(f"stopped before feeder {feeder!r}; feeders that were finished are kept")
             try:
                 for chunk in feeders.chunks(feeder, run_id):
-                    _keep(chunk, out, writers, chunks, told)
+                    _keep(_of_variant(chunk, work_package), out, writers, chunks, told)
             except (StoppedError, OutputError):
                 raise
             except Exception as raised:
@@ -106,7 +109,8 @@ def run(
                     raise  # there is no other feeder to go on with
                 error = raised if isinstance(raised, HostcapError) else _of_a_plugin(work_package, raised)
                 failed[feeder] = str(error)
-                _keep(_failure(work_package, run_id, feeder, error, feeders.networks), out, writers, chunks, told)
+                failure = _failure(work_package, run_id, feeder, error, feeders.networks)
+                _keep(_of_variant(failure, work_package), out, writers, chunks, told)
         ended = "failed" if failed else "complete"
         if out is not None:
             told("writing the whole run", 0, 0)
@@ -126,6 +130,15 @@ def run(
         elif out is not None:
             release(out)
     return Results(work_package_id=run_id, chunks=tuple(chunks), failed=failed, summary=summary)
+
+
+def _of_variant(chunk: Chunk, work_package: WorkPackage) -> Chunk:
+    """A chunk whose tables say the variant of the network; columns have no room for it."""
+    name = work_package.scope.variant
+    if name is None:
+        return chunk
+    tables = tuple(attrs.evolve(table, metadata={**table.metadata, "variant": name}) for table in chunk.tables)
+    return attrs.evolve(chunk, tables=tables)
 
 
 def _check_links(out: Path, folder: Path) -> None:
@@ -192,7 +205,6 @@ class _Feeders:
         self.networks: dict[str, Network] = {}
         self._failed: dict[str, HostcapError] = {}
         self._work_package = work_package
-        self._source = work_package.source()
         self._told = told
         self._stop = stop
         self._workers = workers
@@ -214,9 +226,10 @@ class _Feeders:
             if self._stop():
                 raise StoppedError("stopped while loading feeders; nothing was written")
             try:
-                self.networks[feeder] = pending[feeder].result() if pending else self._source.load(feeder)
+                own = pending[feeder].result() if pending else self._work_package.source(feeder).load(feeder)
+                self.networks[feeder] = self._work_package.loaded(own)
             except HostcapError as error:
-                self._failed[feeder] = error
+                self._failed[feeder] = self._work_package.of_project(error, feeder)
 
     def chunks(self, feeder: str, run_id: str) -> Iterator[Chunk]:
         """Run one feeder."""

@@ -18,10 +18,13 @@ from hostcap.config import (
     StudyDocument,
     canonical,
     file_hashes,
+    project_of,
     read_study,
+    realised,
     refused_untrusted,
+    variant_findings,
 )
-from hostcap.errors import ConfigError, HostcapError, PluginError
+from hostcap.errors import ConfigError, HostcapError, ModelError, PluginError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope
 from hostcap.plugins import Registry, default_registry
@@ -127,9 +130,14 @@ class WorkPackage:
         """Where results go unless said otherwise: ``results/<name>`` beside the study file."""
         return self.document.folder / "results" / self.document.name
 
+    @property
+    def realised(self) -> StudyDocument:
+        """The document with its variant's name in its paths."""
+        return realised(self.document)
+
     def part(self, table: str) -> Part[Any]:
-        """The part that a table picked."""
-        part = self.document.parts[table]
+        """The part that a table picked, with the variant's name in its paths."""
+        part = self.realised.parts[table]
         if not isinstance(part, Part):
             raise LookupError(f"{table} is given several times")
         return part
@@ -173,10 +181,22 @@ class WorkPackage:
         study = self.study()
         return {**found, **study.hashes()} if isinstance(study, ReadsItself) else found
 
-    def source(self) -> NetworkSource:
-        """The network source."""
-        made: NetworkSource = self.make(self.part("network"))
+    def source(self, feeder: str | None = None) -> NetworkSource:
+        """The network source; of one feeder, with what the projects of the study's variant change there."""
+        part = realised(self.document, feeder).parts["network"]
+        if not isinstance(part, Part):
+            raise LookupError("network is given several times")
+        made: NetworkSource = self.make(part)
         return made
+
+    def loaded(self, network: Network) -> Network:
+        """A network as the study has it: with the findings of its variant first."""
+        return attrs.evolve(network, findings=(*variant_findings(self.document, network.feeder), *network.findings))
+
+    def of_project(self, error: HostcapError, feeder: str) -> HostcapError:
+        """An error of loading a feeder, with the project whose command the engine refused."""
+        where = project_of(self.document, feeder, str(error))
+        return error if where is None else ModelError(f"{where}: {error}")
 
     def check_containable(self) -> None:
         """Refuse a study that cannot run untrusted.
@@ -206,8 +226,9 @@ class WorkPackage:
         part = self.part("study")
         record = self.study_record
         objects: dict[str, Any] = {}
+        parts = self.realised.parts
         for table in record.parts:
-            given = self.document.parts.get(table)
+            given = parts.get(table)
             if table != "network" and given is not None:
                 objects[table] = self.make(given) if isinstance(given, Part) else tuple(self.make(g) for g in given)
         for attribute, name in self._further_solvers():
@@ -217,7 +238,7 @@ class WorkPackage:
 
     def writers(self) -> list[Writer]:
         """The writers."""
-        parts = self.document.parts.get("writers", ())
+        parts = self.realised.parts.get("writers", ())
         return [self.make(part) for part in ([parts] if isinstance(parts, Part) else parts)]
 
     def prepare(self, writers: Sequence[Writer]) -> None:
@@ -339,9 +360,11 @@ class WorkPackage:
         """What the study is told about one feeder; ``source`` in place of the study's own."""
         feeder = network.feeder
         return Job(
-            source=source or self.source(),
+            source=source or self.source(feeder),
             network=network,
-            scope=FeederScope(feeder=feeder, scenario=self.scope.scenario, year=self.scope.year),
+            scope=FeederScope(
+                feeder=feeder, scenario=self.scope.scenario, year=self.scope.year, variant=self.scope.variant
+            ),
             work_package_id=work_package_id,
             progress=lambda stage, done, total: progress(f"{feeder}: {stage}", done, total),
             should_stop=should_stop,

@@ -45,7 +45,7 @@ class _Work:
     @contextmanager
     def source(self, work_package: WorkPackage, feeder: str) -> Iterator[NetworkSource]:
         """The network source of one feeder: the study's own, or one that is contained, at work in a scratch folder."""
-        source = work_package.source()
+        source = work_package.source(feeder)
         if self.scratch is None:
             yield source
             return
@@ -78,7 +78,7 @@ def _load(work: _Work, feeder: str) -> Network:
         network = source.load(feeder)
     if work.scratch is None or network.origin is None:
         return network
-    return attrs.evolve(network, origin=attrs.evolve(network.origin, source=work_package.source()))
+    return attrs.evolve(network, origin=attrs.evolve(network.origin, source=work_package.source(feeder)))
 
 
 def _check(work: _Work, network: Network, run_id: str) -> Preview:

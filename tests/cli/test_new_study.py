@@ -326,7 +326,10 @@ def test_a_required_key_that_nobody_knows_is_marked() -> None:
         "# Names of the feeders, each put in place of {feeder} in paths (list of text; required).\n"
         'feeders = ["a"]\n'
         '# Scenario; base until a plugin adds more (text; default "base").\n#scenario = "base"\n'
-        "# Label of the year in results (integer; required).\nyear = 2025\n"
+        "# Year of the results; a variant has the projects that are commissioned by then (integer; required).\n"
+        "year = 2025\n"
+        "# Variant of the network: a table under `[variants]`, which selects among `[[projects]]`, and the name in "
+        "place of\n# {variant} in paths; unset for the network as it is (text; no default).\n#variant =\n"
         '\n[network]\n# Drawn.\nplugin = "drawn"\n'
         "# Where (text; required).\n#location =  # REQUIRED: fill in, and take the first # away\n"
         "# inner.tolerance (number; default 0.1).\n#inner.tolerance = 0.1\n"

@@ -308,7 +308,8 @@ def test_the_plugin_may_be_left_out_where_the_study_has_a_default() -> None:
         (
             {"zzz": 1},
             [
-                "zzz: unknown key; known: name, scope, network, profiles, study, initial_state, injection, allocation,"
+                "zzz: unknown key; known: name, scope, variants, projects, network, profiles, study, initial_state, "
+                "injection, allocation,"
                 " constraints, solver, flows, tracer, writers"
             ],
         ),

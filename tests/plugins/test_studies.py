@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from headroom_oracle import oracle
+from studying import answers
 
 from hostcap.profiles import as_datetime
 from hostcap.running import run
@@ -30,6 +32,7 @@ ALL = [
     "ckt5-fixed-time",
     "csiro-n-import",
     "csiro-n-pool-import",
+    "csiro-n-variant-import",
     "eu-lv-day-readings",
     "eu-lv-export",
     "eu-lv-export-pv-system",
@@ -402,6 +405,45 @@ def test_customers_of_a_real_feeder_follow_meters_that_a_seed_drew(
     assert all(min(abs(kw - start) for kw in read) < 1e-9 for start in starts)
     assert len(set(starts)) > 40
     assert starts != [row["initial_kw"] for row in again["customer_allocations"].rows()]
+
+
+TAP, LARGER, LARGEST = (
+    "edit transformer.1 wdg=2 tap=1.025",
+    "edit transformer.1 kvas=[315 315]",
+    "edit transformer.1 kvas=[500 500]",
+)
+
+
+@pytest.mark.parametrize("solver", ["batched", "opendss"])
+@pytest.mark.parametrize(
+    ("assumption", "year", "commands"),
+    [
+        ("neutral", 2030, (TAP, LARGER)),
+        ("conservative", 2030, (TAP,)),
+        ("aggressive", 2030, (TAP, LARGER, LARGEST)),
+        ("neutral", 2025, ()),
+    ],
+)
+def test_a_real_feeder_in_a_later_year_has_the_projects_that_are_built_by_then(
+    assumption: str, year: int, commands: tuple[str, ...], solver: str, studies: Path, networks: Path
+) -> None:
+    """The answer is the oracle's, which is told the commands and knows no variants."""
+    overrides = [
+        f"variants.approved-works.schedule_assumption={assumption}",
+        f"scope.year={year}",
+        f"solver.plugin={solver}",
+    ]
+    results = run(WorkPackage.read(studies / "csiro-n-variant-import.toml", overrides=overrides))
+    assert not results.failed
+    found = answers(results, 0.1)
+    expected = oracle(
+        str(networks / "au-csiro-lv" / "N" / "Master.dss"),
+        **{"frequency_hz": 50, "initial": "as-modelled", "direction": "import", "step_kw": 0.1, "max_steps": 500},
+        **{"lv": (216.0, 253.0), "hv": (0.94, 1.06), "commands": commands},
+    )
+    assert [(g, a["level"], a["status"], a["binding"][:4]) for g, a in found.items()] == [
+        (g, a["level"], a["status"], a["binding"][:4]) for g, a in expected.items()
+    ]
 
 
 def test_where_nobody_has_to_stop_only_what_others_stopped_moves(studies: Path) -> None:

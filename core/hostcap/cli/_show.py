@@ -125,6 +125,8 @@ def show_results_table(table: Table, *, leave_out: Sequence[str] = ()) -> None:
         show_table(head, rows, right=right)
     if table.metadata.get("limits"):
         click.echo(f"limits: {table.metadata['limits']}")
+    if table.metadata.get("variant"):
+        click.echo(f"variant of the network: {table.metadata['variant']}")
 
 
 def _says(table: Table, values: Mapping[str, str]) -> bool:

@@ -25,14 +25,17 @@ from hostcap.config.study import Part, Scope, StudyDocument
 from hostcap.config.study_file import read_study, structure_study
 from hostcap.config.toml_file import apply_overrides, read_toml
 from hostcap.config.trust import leads_out, refused_untrusted
+from hostcap.config.variants import Project, Variant, project_of, realised, variant_findings
 
 __all__ = [
     "SOLVER_NAME",
     "TABLE_NAMES",
     "Part",
+    "Project",
     "Row",
     "Scope",
     "StudyDocument",
+    "Variant",
     "about",
     "apply_overrides",
     "as_written",
@@ -50,13 +53,16 @@ __all__ = [
     "not_empty",
     "one_of",
     "positive",
+    "project_of",
     "read_study",
     "read_toml",
+    "realised",
     "refused_untrusted",
     "resolved",
     "structure",
     "structure_study",
     "unique",
     "unstructure",
+    "variant_findings",
     "with_offset",
 ]

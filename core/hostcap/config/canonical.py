@@ -28,6 +28,15 @@ def canonical(document: StudyDocument) -> str:
     toml: dict[str, Any] = {"name": document.name}
     if not document.bare:
         toml["scope"] = unstructure(document.scope, document.folder, path="scope")
+    if document.variants:
+        toml["variants"] = {
+            name: unstructure(variant, document.folder, path=f"variants.{name}")
+            for name, variant in document.variants.items()
+        }
+    if document.projects:
+        toml["projects"] = [
+            unstructure(project, document.folder, path=f"projects[{i}]") for i, project in enumerate(document.projects)
+        ]
     for table in (kind.table for kind in KINDS if kind.table in document.parts):
         part = document.parts[table]
         if isinstance(part, Part):

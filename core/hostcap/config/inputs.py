@@ -14,6 +14,7 @@ from hostcap.config.fields import ENGINE_COMMANDS
 from hostcap.config.paths import FEEDER, as_written, expand
 from hostcap.config.structure import key_of
 from hostcap.config.study import Part, StudyDocument
+from hostcap.config.variants import realised
 from hostcap.config.wording import joined
 from hostcap.errors import ConfigError
 
@@ -78,7 +79,7 @@ def file_hashes(document: StudyDocument, *, without: Collection[str]) -> dict[st
         ConfigError: A file cannot be read.
     """
     found: dict[str, str] = {}
-    for said in values_said(document, without=without):
+    for said in values_said(realised(document), without=without):
         if not isinstance(said.value, Path):
             continue
         feeders = document.scope.feeders if FEEDER in str(said.value) else document.scope.feeders[:1]

@@ -19,6 +19,7 @@ from hostcap.config.fields import DOC, SCHEMA, UNIT
 from hostcap.config.structure import config_fields, default_of, key_of
 from hostcap.config.study import BARE, Scope, StudyDocument
 from hostcap.config.study_file import DEFAULT_WRITERS
+from hostcap.config.variants import Project, Variant
 from hostcap.config.wording import alternatives, choices, is_union
 from hostcap.errors import PluginError
 from hostcap.plugins.kinds import KINDS, REPEATED, PluginRecord, StudyPlugin, Takes
@@ -67,6 +68,15 @@ def study_schema(registry: Registry) -> Schema:
         | {"description": "Name of the study; results are kept under it"},
         "scope": {"description": "Which feeders the study is about, and how its results are labelled"}
         | _object(Scope, None),
+        "variants": {
+            "description": "Variants of the network by name: which projects each has",
+            "type": "object",
+            "additionalProperties": _object(Variant, None),
+        },
+        "projects": {
+            "description": "What variants select among; or the path of a TOML file with [[projects]]",
+            "anyOf": [{"type": "array", "items": _object(Project, None)}, {"type": "string", "pattern": _NOT_BLANK}],
+        },
     }
     for kind in KINDS:
         taken = [takes for study in studies if (takes := _takes(study, kind))]

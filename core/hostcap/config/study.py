@@ -10,6 +10,7 @@ import attrs
 from attrs import field, frozen, validators
 
 from hostcap.config.fields import about, between, each, folder_name, in_schema, not_empty, unique
+from hostcap.config.variants import Project, Variant
 from hostcap.plugins.kinds import StudyPlugin
 
 ConfigT = TypeVar("ConfigT")
@@ -32,7 +33,18 @@ class Scope:
     scenario: str = field(
         default="base", validator=_base_only, metadata=about("Scenario; base until a plugin adds more")
     )
-    year: int = field(validator=between(1900, 2200), metadata=about("Label of the year in results"))
+    year: int = field(
+        validator=between(1900, 2200),
+        metadata=about("Year of the results; a variant has the projects that are commissioned by then"),
+    )
+    variant: str | None = field(
+        default=None,
+        validator=folder_name,
+        metadata=about(
+            "Variant of the network: a table under `[variants]`, which selects among `[[projects]]`, and the name in "
+            "place of {variant} in paths; unset for the network as it is"
+        ),
+    )
 
 
 UNDATED = 1900
@@ -77,12 +89,18 @@ class StudyDocument:
         scope: Feeders, scenario and year.
         parts: By table, in the order of a study file; ``constraints`` and ``writers`` are tuples.
         folder: Absolute; relative paths of the file start here.
+        variants: Variants of the network by name.
+        projects: What they select among.
+        projects_file: Where the projects were read, if not in the study file.
     """
 
     name: str = field(validator=folder_name)
     scope: Scope
     parts: Mapping[str, Part[Any] | tuple[Part[Any], ...]]
     folder: Path = field(validator=validators.instance_of(Path))
+    variants: Mapping[str, Variant] = field(factory=dict)
+    projects: tuple[Project, ...] = ()
+    projects_file: Path | None = field(default=None, eq=False)
 
     @property
     def bare(self) -> bool:

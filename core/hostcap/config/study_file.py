@@ -10,10 +10,12 @@ import attrs
 from attrs import field, frozen
 
 from hostcap.config.fields import folder_name
-from hostcap.config.paths import FEEDER, as_written
+from hostcap.config.inputs import values_said
+from hostcap.config.paths import FEEDER, as_written, resolved
 from hostcap.config.structure import config_fields, key_of, structure
 from hostcap.config.study import Part, Scope, StudyDocument, bare_scope, is_bare
 from hostcap.config.toml_file import apply_overrides, read_toml
+from hostcap.config.variants import Project, Variant, variant_problems
 from hostcap.config.wording import alternatives, joined, key_text, shown
 from hostcap.errors import ConfigError, PluginConflictError, UnknownPluginError
 from hostcap.plugins._nearest import did_you_mean, suggestion
@@ -25,6 +27,9 @@ RecordT = TypeVar("RecordT", bound=PluginRecord[Any])
 DEFAULT_WRITERS = Takes(default="parquet")
 """How every study takes writers, unless it says otherwise."""
 _TABLES = {kind.table: kind for kind in KINDS}
+_OF_VARIANTS = ("variants", "projects")
+_OWN = ("name", "scope", *_OF_VARIANTS)
+"""Keys of a study file that no plugin has."""
 
 
 def read_study(path: Path | str, registry: Registry, *, overrides: Sequence[str] = ()) -> StudyDocument:
@@ -86,9 +91,10 @@ class _Reader:
             part = study if kind is StudyPlugin else self.part(kind, record)
             if part is not None:
                 parts[table] = part
+        variants, (projects, projects_file) = self.variants(), self.projects()
         for key in data:
-            if key not in _TABLES and key not in ("name", "scope"):
-                known = ("name", "scope", *_TABLES)
+            if key not in _TABLES and key not in _OWN:
+                known = (*_OWN, *_TABLES)
                 hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
                 self.problems.append(f"{key_text(key)}: unknown key{hint}")
         network = parts.get("network")
@@ -96,18 +102,65 @@ class _Reader:
             self.check_feeders(scope, network)
         if self.problems or name is None or scope is None:
             return None
-        return StudyDocument(name=name.name, scope=scope, parts=parts, folder=self.folder)
+        document = StudyDocument(
+            name=name.name,
+            scope=scope,
+            parts=parts,
+            folder=self.folder,
+            variants=variants,
+            projects=projects,
+            projects_file=projects_file,
+        )
+        paths = [(said.key, said.value) for said in values_said(document) if isinstance(said.value, Path)]
+        self.problems += variant_problems(document, paths)
+        return None if self.problems else document
 
     def scope(self, name: str, *, bare: bool) -> Scope | None:
         """The scope; a bare study has the one that its name says."""
         if bare:
             if "scope" in self.data:
                 self.problems.append("scope: flows say their own dates, and no feeder is named; remove the table")
+            self.problems += [
+                f"{key}: the study has no network to change; remove it" for key in _OF_VARIANTS if key in self.data
+            ]
             return bare_scope(name)
         if "scope" in self.data:
             return self.structured(self.data["scope"], Scope, "scope")
         self.problems.append('scope: required; add [scope] with feeders = ["..."] and year = ...')
         return None
+
+    def variants(self) -> dict[str, Variant]:
+        """The variants of the network by name."""
+        data = self.data.get("variants", {})
+        if not self.is_table(data, "variants"):
+            return {}
+        found = {name: self.structured(table, Variant, joined("variants", name)) for name, table in data.items()}
+        return {name: variant for name, variant in found.items() if variant is not None}
+
+    def projects(self) -> tuple[tuple[Project, ...], Path | None]:
+        """The projects, here or in a file of their own, and that file."""
+        listed, path = self.data.get("projects", []), None
+        if isinstance(listed, str):
+            path = resolved(Path(listed), self.folder)
+            try:
+                data = read_toml(path)
+            except ConfigError as error:
+                self.problems += [f"projects: {line}" for line in error.problems]
+                return (), path
+            other = [key for key in data if key != "projects"]
+            listed = data.get("projects", [])
+            if other or not listed:
+                self.problems.append(
+                    f"projects: {path}: expected [[projects]] and nothing else, found {', '.join(data) or 'nothing'}"
+                )
+        if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
+            self.problems.append(
+                "projects: expected tables, each under [[projects]], or the path of a file with them, got "
+                f"{shown(listed)}"
+            )
+            return (), path
+        found = [self.structured(entry, Project, f"projects[{place}]") for place, entry in enumerate(listed)]
+        return tuple(project for project in found if project is not None), path
 
     def study(self) -> tuple[Part[Any] | None, StudyPlugin[Any] | None]:
         """The study's part, and its record as far as it is known."""

@@ -9,12 +9,18 @@ from hostcap.config.fields import ENGINE_COMMANDS, ENVIRONMENT_VARIABLE
 from hostcap.config.inputs import values_said
 from hostcap.config.paths import as_written, expand
 from hostcap.config.study import StudyDocument
+from hostcap.config.variants import realised
 
 
 def refused_untrusted(document: StudyDocument) -> list[str]:
     """What an untrusted study may not say, a line each, ``path: what is wrong; what to do``."""
-    problems: list[str] = []
-    for said in values_said(document):
+    problems = [
+        f"projects[{place}].commands: an untrusted study may not run engine commands; remove the project"
+        for place in range(len(document.projects))
+    ]
+    if document.projects_file is not None:
+        problems += _of_path(document.projects_file, "projects", document)
+    for said in values_said(realised(document)):
         if said.value and said.about.get(ENGINE_COMMANDS):
             problems.append(f"{said.key}: an untrusted study may not run engine commands; remove the key")
         elif said.value and said.about.get(ENVIRONMENT_VARIABLE):

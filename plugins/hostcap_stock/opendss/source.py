@@ -19,6 +19,7 @@ from hostcap.network import Network, Origin
 from hostcap.operating_point import OperatingPoint
 from hostcap.power_flow import Settling
 from hostcap_stock.networks.customers import read_customer_table
+from hostcap_stock.opendss.commanded import run_commands
 from hostcap_stock.opendss.config import OpenDssConfig
 from hostcap_stock.opendss.engine import ControlLoopError, Engine, engine_errors_translated
 from hostcap_stock.opendss.frozen import FrozenOpenDss
@@ -130,8 +131,7 @@ class OpenDssSource:
                 engine.command(f"set voltagebases=[{', '.join(repr(float(kv)) for kv in config.voltage_bases_kv)}]")
                 engine.command("calcvoltagebases")
             edit_laws(engine, config)
-            for command in config.commands:
-                engine.command(command)
+            run_commands(engine, config.commands)
             if engine.dss.Basic.NumCircuits() == 0:
                 raise ModelError("network.commands: no circuit is left after them; leave out 'clear'")
         edit_power_factors(engine, config)
