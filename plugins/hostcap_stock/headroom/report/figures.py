@@ -167,7 +167,10 @@ def binding_figure(kinds: Mapping[str, int], statuses: Sequence[str], choosing: 
     """How many places each kind of limit stops."""
     colour, _ = status_scales(statuses)
     noun = choosing.lower()
-    room = {"domain": [0, 1.15 * max(kinds.values())], "nice": False}  # for the numbers at the ends of the bars
+    most = max(kinds.values())
+    room = {"domain": [0, 1.15 * most], "nice": False}  # for the numbers at the ends of the bars
+    # The least step alone still gives halves where the axis is hardly longer than one.
+    whole = {"format": "d", **({"values": list(range(most + 1))} if most < 10 else {"tickMinStep": 1})}
     row = min(max(220 // len(kinds), 30), 70)
     bars = {"y": {"field": "kind", "type": "nominal", "sort": list(kinds), "title": None, "axis": {"labelLimit": 300}}}
     return Figure(
@@ -182,7 +185,7 @@ def binding_figure(kinds: Mapping[str, int], statuses: Sequence[str], choosing: 
                     "mark": {"type": "bar", "height": 0.6 * row},
                     "encoding": {
                         **bars,
-                        "x": {"aggregate": "count", "title": f"{choosing}s", "axis": {"tickMinStep": 1}, "scale": room},
+                        "x": {"aggregate": "count", "title": f"{choosing}s", "axis": whole, "scale": room},
                         "color": {**colour, "legend": None},
                         "tooltip": [
                             {"field": "kind", "title": "Limit"},
