@@ -7,10 +7,12 @@ Tolerances: values of binding violations 2e-5 of themselves, as both sides itera
 from __future__ import annotations
 
 import csv
+import json
 import random
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,41 @@ def test_chargers_grow_by_the_column_of_the_customer_file(studies: Path, network
             assert found[name] == pytest.approx(charger[name.lower()] / largest if largest else 0.0)
     assert Counter(row["status"] for row in groups_of(results).values()) == {"bound": 50, "no_growth": 4}
     assert len(verify(results, start, step_kw=0.2, weights=found, sign=1, seconds=24 * HOUR)) == 6
+
+
+# Readings of a pool
+
+
+def test_a_feeder_starts_at_the_peak_of_the_pool_that_its_customer_file_names(studies: Path, networks: Path) -> None:
+    """The trial's own file, its homes by the customer file: the half-hour of the peak, every start, and the level."""
+    results = answer(studies, "csiro-p-pool-peak")
+    trial = json.loads((networks / "au-halfhour-profiles/smartgridsmartcities.json").read_text(encoding="utf-8"))
+    with (studies / "csiro-p-customers.csv").open(newline="", encoding="utf-8") as file:
+        meter = {row["element"]: row["meter"] for row in csv.DictReader(file)}
+    clocks = [f"{minutes // 60:02}:{minutes % 60:02}" for minutes in range(0, 24 * 60, 30)]
+    kw = {clock: {name: trial[own]["p"][at(trial[own], clock)] for name, own in meter.items()} for clock in clocks}
+    assert len(meter) == 109
+    peak = max(kw, key=lambda clock: sum(kw[clock].values()))
+    (group,) = groups_of(results).values()
+    assert f"{as_datetime(group['timestamp']) + timedelta(hours=10):%H:%M}" == peak
+    starts = {row["conducting_equipment_mrid"]: row["initial_kw"] for row in results["customer_allocations"].rows()}
+    assert starts == {name: pytest.approx(own) for name, own in kw[peak].items()}
+
+    def start() -> Any:
+        dss = compiled(networks / "au-csiro-lv/P/Master.dss", 50.0)
+        for name, own in kw[peak].items():
+            dss.Text.Command(f"load.{name}.kw={own!r}")
+            dss.Text.Command(f"load.{name}.kvar={reactive(own, 0.95)!r}")
+        return snapshot(dss)
+
+    ones = dict.fromkeys(weights_of(results), 1.0)
+    assert verify(results, start, step_kw=0.1, weights=ones, sign=1, power_factor=0.95) == ["1"]
+
+
+def at(day: Mapping[str, Any], clock: str) -> int:
+    """Place of a time of day in a day of 48 half-hours that may begin at any of them."""
+    (place,) = [place for place, own in enumerate(day["time"]) if own[11:16] == clock]
+    return int(place)
 
 
 # A stated load, snapshots, writers
