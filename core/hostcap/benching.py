@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, cast
 import attrs
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.config import Part
@@ -32,7 +33,13 @@ DoneT = TypeVar("DoneT")
 
 
 class _Prepared(Protocol):
-    open_groups: BoolArray
+    """What grows; a study whose scopes grow one at a time says so by ``alone``."""
+
+    @property
+    def open_groups(self) -> BoolArray: ...
+
+    @property
+    def alone(self) -> bool: ...
 
 
 class _Planned(Protocol):
@@ -132,8 +139,9 @@ def bench(
 ) -> BenchReport:
     """Measure one feeder of a study.
 
-    Levels of the states are random, up to the step at which half of the groups have a broken limit. Of several
-    instants it is the first.
+    Levels of the states are random, up to the step at which half of the groups have a broken limit; where scopes grow
+    one at a time, such as HV locations, of one of them in each state, up to the step at which half of them break one.
+    Of several instants it is the first.
 
     Args:
         work_package: The study.
@@ -179,7 +187,7 @@ def bench(
             agreement = _agreement(*(_judged(each, start, prepared, compared) for each in (study, theirs)))
     return BenchReport(
         feeder=feeder,
-        facts=(*_facts(network), ("open groups", str(int(prepared.open_groups.sum())))),
+        facts=(*_facts(network), _growing(prepared)),
         stages=tuple(stages),
         solvers=tuple(solvers),
         agreement=agreement,
@@ -190,7 +198,10 @@ def bench(
 def _planned(work_package: WorkPackage) -> _Planned:
     study: Any = work_package.study()
     if not attrs.has(type(study)) or not all(hasattr(study, name) for name in ("points", "prepare", "plan", "solver")):
-        raise ConfigError(f"study: {work_package.study_record.name!r} does not say how its states are solved")
+        raise ConfigError(
+            f"study: {work_package.study_record.name!r} does not say how its states are solved, so there is nothing to "
+            "measure; bench takes studies that search feeders, such as lv-headroom and hv-node-headroom"
+        )
     return cast(_Planned, study)
 
 
@@ -244,22 +255,44 @@ def _margins(states: States) -> tuple[FloatArray, BoolArray]:
     return np.min(states.extremes.margin, axis=2), states.extremes.broken
 
 
+def _growing(prepared: _Prepared) -> tuple[str, str]:
+    return "growing one at a time" if prepared.alone else "open groups", str(int(prepared.open_groups.sum()))
+
+
 def _levels(study: _Planned, start: FrozenNetwork, prepared: _Prepared, count: int) -> IntArray:
-    """Random levels of the open groups; the first state is the start."""
+    """Random levels of what grows; the first state is the start."""
     growing = prepared.open_groups
     plan = study.plan(start, prepared)
     try:
         highest = 1
-        while highest < HIGHEST:
-            states = plan.solve(np.where(growing, highest, 0).astype(np.int32)[None, :], want={"extremes"})
-            if not states.converged[0] or np.sum(_margins(states)[1][0, 1:]) * 2 >= np.sum(growing):
-                break
+        while highest < HIGHEST and not _half_broken(plan, prepared, highest):
             highest *= 2
     finally:
         plan.close()
-    drawn = np.random.default_rng(1).integers(0, highest + 1, (count, growing.size))
-    levels = np.where(growing, drawn, 0).astype(np.int32)
+    random = np.random.default_rng(1)
+    levels = np.zeros((count, growing.size), dtype=np.int32)
+    if prepared.alone:
+        levels[np.arange(count), random.choice(np.flatnonzero(growing), count)] = random.integers(1, highest + 1, count)
+    else:
+        levels[:, growing] = random.integers(0, highest + 1, levels.shape)[:, growing]
     levels[0] = 0
+    return levels
+
+
+def _half_broken(plan: Plan, prepared: _Prepared, level: int) -> bool:
+    """Whether a level breaks a limit of half of what grows, or has no solution."""
+    growing = np.flatnonzero(prepared.open_groups)
+    if prepared.alone:
+        some = growing[np.linspace(0, growing.size - 1, min(growing.size, COMPARED)).astype(np.intp)]
+        states = plan.solve(_one_at_a_time(some, level, prepared.open_groups.size), want={"extremes"})
+        return bool(np.mean(np.any(_margins(states)[1], axis=1) | ~states.converged) >= 0.5)
+    states = plan.solve(np.where(prepared.open_groups, level, 0).astype(np.int32)[None, :], want={"extremes"})
+    return bool(not states.converged[0] or np.sum(_margins(states)[1][0, 1:]) * 2 >= growing.size)
+
+
+def _one_at_a_time(scopes: NDArray[np.intp], level: int, size: int) -> IntArray:
+    levels = np.zeros((scopes.size, size), dtype=np.int32)
+    levels[np.arange(scopes.size), scopes] = level
     return levels
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from attrs import field, frozen
@@ -12,6 +13,7 @@ from hostcap._arrays import BoolArray, IntArray, ints
 from hostcap.errors import ModelError
 from hostcap.findings import Finding, Severity, some
 from hostcap.hv_locations import LOCATION_KINDS, location_sites
+from hostcap.limits import LimitSet
 from hostcap.network import HvLocations, Network
 from hostcap.plugins._nearest import did_you_mean
 
@@ -31,6 +33,26 @@ class LocationChoice:
     site: IntArray = field(converter=ints)
     first: IntArray = field(converter=ints)
     findings: tuple[Finding, ...] = ()
+
+
+@frozen(kw_only=True, eq=False)
+class PreparedSites:
+    """A feeder made ready to search site by site.
+
+    Attributes:
+        choice: What is asked.
+        limits: What is watched.
+    """
+
+    choice: LocationChoice
+    limits: LimitSet
+    alone: ClassVar[bool] = True
+    """One site grows in a state."""
+
+    @property
+    def open_groups(self) -> BoolArray:
+        """Sites that may grow, which is all of them, shape (site,)."""
+        return np.ones(self.choice.first.size, dtype=bool)
 
 
 def choose_locations(network: Network, kinds: Sequence[str], patterns: Sequence[str] | None) -> LocationChoice:

@@ -34,7 +34,7 @@ from hostcap.tables import Chunk, findings_table
 from hostcap_stock.headroom.config import HvNodeHeadroomConfig
 from hostcap_stock.headroom.findings import start_findings
 from hostcap_stock.headroom.growing_customers import without_customers
-from hostcap_stock.headroom.hv_choice import LocationChoice, choose_locations
+from hostcap_stock.headroom.hv_choice import LocationChoice, PreparedSites, choose_locations
 from hostcap_stock.headroom.hv_cross_check import hv_cross_check_findings
 from hostcap_stock.headroom.hv_findings import site_findings
 from hostcap_stock.headroom.hv_least import LeastOfSites, SitesSearched
@@ -73,6 +73,18 @@ class HvNodeHeadroomStudy:
         """The locations to ask."""
         return choose_locations(network, self.config.location_kinds, self.config.location_names)
 
+    def points(self, job: Job) -> tuple[OperatingPoint, ...]:
+        """What the starts are frozen at, instants rising; one unless the initial state stands for several."""
+        return starting_points(self.initial_state, job, self.profiles, self.injection)
+
+    def prepare(self, frozen: FrozenNetwork) -> PreparedSites:
+        """Sites and limits of a feeder."""
+        return PreparedSites(choice=self.choose(frozen.network), limits=self.limits(frozen.network))
+
+    def plan(self, frozen: FrozenNetwork, prepared: PreparedSites) -> Plan:
+        """The states of this study on a frozen network, of its first direction."""
+        return self.site_plan(frozen, prepared.choice, prepared.limits)
+
     def site_plan(
         self, frozen: FrozenNetwork, choice: LocationChoice, limits: LimitSet, direction: Direction | None = None
     ) -> Plan:
@@ -99,7 +111,7 @@ class HvNodeHeadroomStudy:
         """Solve the first start and the first step of some sites, and say how many states a run solves at most."""
         choice, limits = self.choose(job.network), self.limits(job.network)
         kept = SiteSnapshots.of(self.config, job.network, choice)
-        points = starting_points(self.initial_state, job, self.profiles, self.injection)
+        points = self.points(job)
         with start_at(job, points, 0, self.solver) as frozen:
             plan = self.site_plan(frozen, choice, limits)
             try:
@@ -146,7 +158,7 @@ class HvNodeHeadroomStudy:
         job.progress("preparing the start", 0, 0)
         clock = Stopwatch()
         choice, limits = self.choose(job.network), self.limits(job.network)
-        points = starting_points(self.initial_state, job, self.profiles, self.injection)
+        points = self.points(job)
         kept = SiteSnapshots.of(self.config, job.network, choice)
         regulators = job.network.regulators
         leasts = {d: LeastOfSites(choice.first.size, regulators) for d in self.injection.directions}

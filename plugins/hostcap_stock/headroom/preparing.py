@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import numpy as np
 from attrs import frozen
@@ -41,6 +42,8 @@ class Prepared:
     open_groups: BoolArray
     idle: IntArray
     limits: LimitSet
+    alone: ClassVar[bool] = False
+    """Groups grow together."""
 
 
 @frozen(kw_only=True, eq=False)
