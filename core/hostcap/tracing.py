@@ -271,7 +271,7 @@ class TraceBalance:
         loss_mw, fixed_loss_mw: Dynamic losses (what is sent and not received), and fixed losses.
         gross_demand_mw: Sum of all loads traced upstream.
         net_generation_mw: Sum of all generation traced downstream.
-        dead_end_mw: What flows into buses that nothing leaves, and feeds fixed losses alone.
+        dead_end_mw: What flows into buses that nothing leaves: to fixed losses, or loads that the input lacks.
         unexplained_up_mw: Generation less gross demand and what dead ends take.
         unexplained_down_mw: Load less net generation.
         mismatch_mw, mismatch_bus: Largest difference at a bus between what comes and what leaves, and where.

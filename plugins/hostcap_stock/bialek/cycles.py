@@ -1,4 +1,4 @@
-"""Directed cycles: which branches are in one, and whether anything leaves it."""
+"""Directed cycles: which branches and buses are in one, and whether anything leaves it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 from attrs import frozen
 
 from hostcap._arrays import IntArray, sums
+from hostcap.findings import some
+from hostcap.flows import FlowNetwork
 from hostcap.tracing import ZERO_MW, DirectedFlows
 
 
@@ -20,6 +22,29 @@ class Cycle:
 
     branch: IntArray
     closed: bool
+
+
+MOST = 6
+"""Branches and buses of a loop that are named."""
+
+
+def loop_mw(flows: DirectedFlows, cycle: Cycle) -> float:
+    """MW that go round: the largest flow of the loop."""
+    return float(flows.sent_mw[cycle.branch].max())
+
+
+def loop_words(network: FlowNetwork, flows: DirectedFlows, cycle: Cycle) -> str:
+    """The branches of a loop, and its buses in the order in which they are passed."""
+    following = dict(zip(flows.send[cycle.branch].tolist(), flows.receive[cycle.branch].tolist(), strict=True))
+    bus = int(flows.send[cycle.branch[0]])
+    passed: dict[int, None] = {}
+    while bus not in passed:
+        passed[bus] = None
+        bus = following[bus]
+    # What leads to the loop proper, where a cycle holds several, is passed but once.
+    buses = list(passed) + [each for each in following if each not in passed]
+    names = network.bus[buses].tolist()
+    return f"{some(network.branch[cycle.branch].tolist(), MOST)} round the buses {some(names, MOST)}"
 
 
 def cycles(flows: DirectedFlows, row_bus: IntArray) -> tuple[Cycle, ...]:

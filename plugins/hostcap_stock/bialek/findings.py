@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from hostcap._arrays import FloatArray, IntArray
 from hostcap.findings import Finding, Severity, some
 from hostcap.flows import FlowNetwork
 from hostcap.tracing import TraceBalance
@@ -14,9 +15,12 @@ from hostcap.tracing import TraceBalance
 DEAD_END_MW = 0.001
 """What dead ends may take without a finding."""
 
+Dropped = tuple[str, float]
+"""A loop that was dropped, in words, and the MW that go round it."""
+
 
 def findings_of(
-    network: FlowNetwork, balance: TraceBalance, noticed: Any, lost_mw: float, dropped_mw: float
+    network: FlowNetwork, balance: TraceBalance, noticed: Any, lost_mw: float, dropped: Sequence[Dropped]
 ) -> tuple[Finding, ...]:
     """Loops, losses larger than flows, dead ends and mismatches of one period, with their MW.
 
@@ -25,13 +29,13 @@ def findings_of(
         balance: How it adds up.
         noticed: Branches that lose more than they carry; dead ends; buses with a mismatch, and its MW.
         lost_mw: What the branches send that lose more than they carry.
-        dropped_mw: MW of loops that were dropped.
+        dropped: Loops that were dropped.
     """
-    return tuple(_found(network, balance, noticed, lost_mw, dropped_mw))
+    return tuple(_found(network, balance, noticed, lost_mw, dropped))
 
 
 def _found(
-    network: FlowNetwork, balance: TraceBalance, noticed: Any, lost_mw: float, dropped_mw: float
+    network: FlowNetwork, balance: TraceBalance, noticed: Any, lost_mw: float, dropped: Sequence[Dropped]
 ) -> Iterator[Finding]:
     lost, dead_end, off, off_mw = noticed
     if balance.cycle:
@@ -42,11 +46,13 @@ def _found(
             count=len(balance.cycle),
             message="flows run in a circle; shares are solved, and a branch's may exceed the output of their source",
         )
-    if dropped_mw:
+    if dropped:
         yield Finding(
             severity=Severity.WARNING,
             code="circulation-dropped",
-            kw=1000.0 * dropped_mw,
+            element="; ".join(loop for loop, _ in dropped),
+            count=len(dropped),
+            kw=1000.0 * sum(mw for _, mw in dropped),
             message="loops that nothing leaves were dropped, as tracer.circulation asks for",
         )
     if lost.size:
@@ -59,14 +65,7 @@ def _found(
             message="branches lose more than they carry; nothing is received from them",
         )
     if balance.dead_end_mw > DEAD_END_MW:
-        yield Finding(
-            severity=Severity.INFO,
-            code="dead-end",
-            element=some(network.bus[dead_end].tolist()),
-            count=int(dead_end.size),
-            kw=1000.0 * balance.dead_end_mw,
-            message="buses that nothing leaves feed fixed losses alone; what flows there is charged to no load",
-        )
+        yield _dead_ends(network, balance, dead_end, *_within(dead_end, off, off_mw))
     if off.size:
         yield Finding(
             severity=Severity.WARNING,
@@ -76,3 +75,32 @@ def _found(
             kw=1000.0 * float(np.abs(off_mw).sum()),
             message="what comes to a bus and what leaves it differ by more than fixed losses explain",
         )
+
+
+def _within(dead_end: IntArray, off: IntArray, off_mw: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Dead ends at which more arrives than fixed losses explain, the largest first, and those MW."""
+    here = np.isin(off, dead_end) & (off_mw > 0)
+    order = np.argsort(-off_mw[here], kind="stable")
+    return off[here][order], off_mw[here][order]
+
+
+def _dead_ends(
+    network: FlowNetwork, balance: TraceBalance, dead_end: IntArray, bus: IntArray, rest_mw: FloatArray
+) -> Finding:
+    """Buses that nothing leaves: fixed losses explain what arrives, or a load is missing."""
+    message = f"nothing leaves these buses, so that {balance.dead_end_mw:.4g} MW of generation are charged to no load; "
+    if bus.size:
+        message += (
+            f"{rest_mw.sum():.4g} MW of what arrives are no fixed losses, most at {network.bus[bus[0]]}"
+            f" ({rest_mw[0]:.4g} MW): look there for a load that the input lacks or has on another bus"
+        )
+    else:
+        message += "they feed the fixed losses there"
+    return Finding(
+        severity=Severity.WARNING if bus.size else Severity.INFO,
+        code="dead-end",
+        element=some(network.bus[[*bus, *np.setdiff1d(dead_end, bus)]].tolist()),
+        count=int(dead_end.size),
+        kw=1000.0 * balance.dead_end_mw,
+        message=message,
+    )

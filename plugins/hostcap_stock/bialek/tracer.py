@@ -13,14 +13,13 @@ import numpy as np
 
 from hostcap._arrays import IntArray, sums
 from hostcap.errors import TraceError
-from hostcap.findings import some
 from hostcap.flows import FailedPeriod, FlowNetwork, FlowPeriod
 from hostcap.tracing import DirectedFlows, MixedRows, Shares, Trace, TraceBalance, directed
 from hostcap_stock.bialek.compat import Joins, shares
 from hostcap_stock.bialek.config import BialekConfig
-from hostcap_stock.bialek.cycles import Cycle, cycles
+from hostcap_stock.bialek.cycles import Cycle, cycles, loop_mw, loop_words
 from hostcap_stock.bialek.equations import equations
-from hostcap_stock.bialek.findings import findings_of
+from hostcap_stock.bialek.findings import Dropped, findings_of
 from hostcap_stock.bialek.kernel import ordering
 from hostcap_stock.bialek.rows import NO_CELLS, counted, mixed
 from hostcap_stock.bialek.ways import Found, at_once, by_steps, closed_of
@@ -58,7 +57,7 @@ class BialekTracer:
         up, down = found.up, found.down
         taker, taker_part, _, giver, giver_part, _ = found.closed.pairs
         balance = _balance(network, found.closed.sums, found.circling)
-        findings = findings_of(network, balance, found.closed.noticed, found.closed.sums[-1], found.dropped_mw)
+        findings = findings_of(network, balance, found.closed.noticed, found.closed.sums[-1], found.dropped)
         if join:
             (up_shares, by_supplier), (down_shares, by_taker) = shares(join, period, found)
         else:
@@ -84,10 +83,10 @@ class BialekTracer:
         size = network.bus.size
         order, ordered = ordering(flows.send, flows.receive, flows.sent_mw, size)
         circling: tuple[Cycle, ...] = ()
-        dropped_mw = 0.0
+        dropped: tuple[Dropped, ...] = ()
         if ordered < size:
             circling = cycles(flows, network.row_bus)
-            flows, circling, dropped_mw = self._without_circulation(period, network, flows, circling)
+            flows, circling, dropped = self._without_circulation(period, network, flows, circling)
             order, ordered = ordering(flows.send, flows.receive, flows.sent_mw, size)
         acyclic = order if ordered == size else None
         mode = self.config.mode
@@ -102,7 +101,7 @@ class BialekTracer:
             load_mw=flows.load_mw,
             closed=closed_of(network, period.fixed_loss_mw, flows, *both, compat=mode == "compat"),
             circling=circling,
-            dropped_mw=dropped_mw,
+            dropped=dropped,
         )
 
     def traces(self, periods: Iterable[FlowPeriod | FailedPeriod]) -> Iterator[Trace | FailedPeriod]:
@@ -144,16 +143,16 @@ class BialekTracer:
 
     def _without_circulation(
         self, period: FlowPeriod, network: FlowNetwork, flows: DirectedFlows, found: tuple[Cycle, ...]
-    ) -> tuple[DirectedFlows, tuple[Cycle, ...], float]:
-        """Flows without loops that nothing leaves, the other loops, and the MW dropped."""
+    ) -> tuple[DirectedFlows, tuple[Cycle, ...], tuple[Dropped, ...]]:
+        """Flows without loops that nothing leaves, the other loops, and those that were dropped."""
         closed = [cycle for cycle in found if cycle.closed]
         if not closed:
-            return flows, found, 0.0
+            return flows, found, ()
         branch = np.concatenate([cycle.branch for cycle in closed])
-        dropped = float(flows.sent_mw[branch].sum())
+        dropped = tuple((loop_words(network, flows, cycle), loop_mw(flows, cycle)) for cycle in closed)
         if self.config.circulation == "refuse":
             raise TraceError(
-                f"period {period.name}: {dropped:.6g} MW circulate over {some(network.branch[branch].tolist(), 6)},"
+                f"period {period.name}: {'; and '.join(f'{mw:.6g} MW circulate over {loop}' for loop, mw in dropped)},"
                 " with nothing that comes in or leaves, so they have no shares; mend the flows, or drop such loops"
                 " with tracer.circulation = 'drop'"
             )

@@ -61,7 +61,7 @@ class Found(NamedTuple):
         generation_mw, load_mw: What each row supplies and takes.
         closed: How they add up.
         circling: Cycles in it.
-        dropped_mw: MW of loops that were dropped.
+        dropped: Loops that were dropped, in words, and the MW that go round each.
     """
 
     up: Way
@@ -70,7 +70,7 @@ class Found(NamedTuple):
     load_mw: FloatArray
     closed: Closed
     circling: tuple[Cycle, ...] = ()
-    dropped_mw: float = 0.0
+    dropped: tuple[tuple[str, float], ...] = ()
 
 
 def at_once(period: FlowPeriod, network: FlowNetwork, given_row: IntArray, mode: str) -> Found | None:

@@ -1,4 +1,4 @@
-"""Findings of a run from those of its periods: one of each code, with how many periods, the first, and the worst."""
+"""Findings of a run from those of its periods: one of each code, the worst, with how many periods, and the first."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hostcap_stock.trace.tables import Left
 class Notes:
     """What was noticed, by code and what it concerns."""
 
-    _found: dict[str, tuple[Finding, int, str]] = field(factory=dict)
+    _found: dict[str, tuple[Finding, int, str, str]] = field(factory=dict)
 
     def add(self, findings: tuple[Finding, ...], name: str) -> None:
         """Note the findings of a period."""
         for finding in findings:
-            self._note(finding, 1, name)
+            self._note(finding, 1, name, name)
 
     def add_failed(self, period: FailedPeriod) -> None:
         """Note a period that failed."""
@@ -32,13 +32,15 @@ class Notes:
             element=period.name,
             message=f"is in no mean: {period.reason}",
         )
-        self._note(finding, 1, period.name)
+        self._note(finding, 1, period.name, period.name)
 
     def findings(self, left: Left) -> tuple[Finding, ...]:
         """One finding of each code."""
         found = []
-        for finding, periods, name in self._found.values():
-            seen = f" (in {periods} periods, first {name})" if periods > 1 else f" ({name})"
+        for finding, periods, first, worst in self._found.values():
+            seen = f" ({first})"
+            if periods > 1:
+                seen = f" (in {periods} periods, first {first}{'' if worst == first else f', worst {worst}'})"
             found.append(attrs.evolve(finding, message=finding.message + seen))
         if left.count:
             found.append(
@@ -54,19 +56,20 @@ class Notes:
 
     def state(self) -> list[Any]:
         """As plain values."""
-        return [[attrs.asdict(finding), periods, name] for finding, periods, name in self._found.values()]
+        return [[attrs.asdict(finding), *more] for finding, *more in self._found.values()]
 
     def merge(self, state: list[Any]) -> None:
         """Take up another run's ``state``."""
-        for finding, periods, name in state:
-            self._note(structure(finding, Finding), periods, name)
+        for finding, periods, first, worst in state:
+            self._note(structure(finding, Finding), periods, first, worst)
 
-    def _note(self, finding: Finding, periods: int, name: str) -> None:
+    def _note(self, finding: Finding, periods: int, first: str, worst: str) -> None:
         held = self._found.get(finding.code)
         if held is None:
-            self._found[finding.code] = (finding, periods, name)
+            self._found[finding.code] = (finding, periods, first, worst)
             return
-        kept, before, first = held
-        worst = max((f.kw for f in (kept, finding) if f.kw is not None), default=None)
-        kept = attrs.evolve(kept, count=max(kept.count, finding.count), kw=worst)
-        self._found[finding.code] = (kept, before + periods, first)
+        kept, before, earliest, where = held
+        count = max(kept.count, finding.count)
+        if (finding.kw or 0.0) > (kept.kw or 0.0):
+            kept, where = finding, worst
+        self._found[finding.code] = (attrs.evolve(kept, count=count), before + periods, earliest, where)

@@ -75,7 +75,7 @@ TRACE_BALANCE = TableSchema(
         Column("fixed_loss_mw", "number", "Fixed losses", unit="MW"),
         Column("gross_demand_mw", "number", "All loads as traced upstream", unit="MW"),
         Column("net_generation_mw", "number", "All generation as traced downstream", unit="MW"),
-        Column("dead_end_mw", "number", "What dead ends take, which feed fixed losses alone", unit="MW"),
+        Column("dead_end_mw", "number", "What dead ends take: fixed losses, or loads that the input lacks", unit="MW"),
         Column(
             "unexplained_up_mw",
             "number",

@@ -86,6 +86,7 @@ class TraceStudy:
         days = [day for day in there if day in wanted]
         if not days:
             held = f"there are {len(there)} days, {there[0]} to {there[-1]}" if there else "there are none at all"
+            held = f"there is only {there[0]}" if len(there) == 1 else held
             raise FlowsError(f"flows: no day from {wanted}; {held}; set study.start and study.end within them")
         return days
 
@@ -179,7 +180,8 @@ class _Run:
     def _last(self, total: Sums) -> Chunk:
         if not total.used:
             (first,) = [f for f in self.notes.findings(Left()) if f.code == "period-failed"]
-            raise FlowsError(f"none of {total.failed} periods could be traced; {first.element} {first.message}")
+            none = "the only period could not" if total.failed == 1 else f"none of {total.failed} periods could"
+            raise FlowsError(f"{none} be traced; {first.element} {first.message}")
         labels, scope = self.labels, self.job.scope
         tables = [balance_table(labels, "total", "total", total)]
         if "total" in self.study.config.levels:

@@ -215,14 +215,27 @@ def test_a_pure_circulation_is_refused_by_name_or_dropped_when_asked() -> None:
     line = [("d", 4, 5, 7.0, 0.0, 0.0)]
     rows = [("g", 4, 1.0, 7.0, 0.0), ("l", 5, 1.0, 0.0, 7.0)]
     period = period_of(loop + line, rows)
-    with pytest.raises(TraceError, match=r"period 2025-01-05 00:00 TP1: 30 MW circulate over a, b, c, .*'drop'"):
+    named = r"TP1: 10 MW circulate over a, b, c round the buses 1, 2, 3, .*'drop'"
+    with pytest.raises(TraceError, match=named):
         traced(period)
     (failed,) = BialekTracer(BialekConfig()).traces([period])
     assert isinstance(failed, FailedPeriod) and "a, b, c" in failed.reason
     trace = traced(period, circulation="drop")
     assert trace.up.branch_mw[:, 0].tolist() == [0.0, 0.0, 0.0, 7.0]
-    assert [f.code for f in trace.findings] == ["circulation-dropped"]
-    assert trace.findings[0].kw == pytest.approx(30_000.0)
+    (finding,) = trace.findings
+    assert (finding.code, finding.count) == ("circulation-dropped", 1)
+    assert finding.element == "a, b, c round the buses 1, 2, 3"
+    assert finding.kw == pytest.approx(10_000.0)
+
+
+def test_each_of_several_circulations_is_named_with_its_mw() -> None:
+    """Given backwards, and the buses out of order: what is named is the way that the power goes."""
+    first = [("a", 3, 1, -10.0, 0.0, 0.0), ("b", 3, 2, 10.0, 0.0, 0.0), ("c", 2, 1, 10.0, 0.0, 0.0)]
+    second = [("p", 8, 9, 4.0, 0.0, 0.0), ("q", 9, 8, 4.0, 0.0, 0.0)]
+    trace = traced(period_of(first + second, [("g", 5, 1.0, 1.0, 1.0)]), circulation="drop")
+    (finding,) = trace.findings
+    assert finding.element == "a, b, c round the buses 1, 3, 2; p, q round the buses 8, 9"
+    assert (finding.count, finding.kw) == (2, pytest.approx(14_000.0))
 
 
 def test_a_loop_that_loses_power_but_has_no_source_is_refused_too() -> None:
@@ -246,7 +259,19 @@ def test_a_dead_end_feeds_fixed_losses_alone_and_is_reported() -> None:
     trace = traced(period_of(branches, [("g", 1, 1.0, 7.0, 0.0), ("l", 3, 1.0, 0.0, 5.0)]))
     assert trace.balance.dead_end_mw == pytest.approx(7.0 / 6.0)  # gross: 6 MW leave bus 1, 7 are generated
     assert trace.balance.unexplained_up_mw == pytest.approx(0.0, abs=1e-12)
-    assert "dead-end" in [f.code for f in trace.findings]
+    (finding,) = [f for f in trace.findings if f.code == "dead-end"]
+    assert (finding.severity.value, finding.element, finding.kw) == ("info", "2", pytest.approx(7000.0 / 6.0))
+    assert "they feed the fixed losses there" in finding.message
+
+
+def test_a_dead_end_that_fixed_losses_do_not_explain_says_what_is_missing_and_where() -> None:
+    """174 MW go to a bus whose load is not in the input; 2 MW to another, whose load is a fixed loss."""
+    branches = [("stub", 1, 2, 2.0, 0.0, 4.0), ("gone", 1, 4, 174.0, 0.0, 0.0), ("line", 1, 3, 5.0, 0.0, 0.0)]
+    trace = traced(period_of(branches, [("g", 1, 1.0, 183.0, 0.0), ("l", 3, 1.0, 0.0, 5.0)]))
+    (finding,) = [f for f in trace.findings if f.code == "dead-end"]
+    assert (finding.severity.value, finding.element, finding.count) == ("warning", "4, 2", 2)
+    assert finding.kw == pytest.approx(1000.0 * 176.0 * 183.0 / 181.0)  # gross: 181 MW leave bus 1, 183 are generated
+    assert "174 MW of what arrives are no fixed losses, most at 4 (174 MW): look there for a load" in finding.message
 
 
 def test_empty_and_idle_periods_have_no_shares() -> None:
