@@ -92,8 +92,7 @@ _FROM_ASSETS = (
 )
 _FORECAST = "It serves scenarios of future years. There are none yet: `scenario` is `base`"
 _VOLTS = (
-    "Limits are those of {constraints=voltage} alone. The engine's own bands change no power flow; to set one for its "
-    "reports, use {network.opendss.commands}"
+    "by the engine's own meters and reports. Limits of a study are those of {constraints=voltage} alone, there and here"
 )
 
 FIELDS: Mapping[str, tuple[Row, ...]] = {
@@ -219,10 +218,10 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         ),
     ),
     "HcSolveConfigInput": (
-        always("normVMinPu", _VOLTS),
-        always("normVMaxPu", _VOLTS),
-        always("emergVMinPu", _VOLTS),
-        always("emergVMaxPu", _VOLTS),
+        here("normVMinPu", "{network.opendss.normal_vmin_pu}: " + _VOLTS),
+        here("normVMaxPu", "{network.opendss.normal_vmax_pu}: " + _VOLTS),
+        here("emergVMinPu", "{network.opendss.emergency_vmin_pu}: " + _VOLTS),
+        here("emergVMaxPu", "{network.opendss.emergency_vmax_pu}: " + _VOLTS),
         here("baseFrequency", "{network.opendss.frequency_hz}; required"),
         here("voltageBases", "{network.opendss.voltage_bases_kv}; left out, the model's own"),
         here("maxIter", "{solver.batched.max_iterations}, of either solver"),

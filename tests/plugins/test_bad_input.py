@@ -51,6 +51,7 @@ ENOUGH: dict[Key, dict[str, Any]] = {
 ANY = "any"
 """Every value of the type says something; what it names is looked up when the study runs."""
 MORE_THAN_0, SHARE_OF_PU, FACTOR = "must be > 0", "must be 0.0 to 1.0", "must satisfy 0 < |power factor| <= 1"
+BAND = [(-0.1, "must be 0.0 to 2.0"), (2.1, "must be 0.0 to 2.0")]
 ITERATIONS = {
     "tolerance_pu": [(0.0, "must be 1e-12 to 0.01"), (0.1, "must be 1e-12 to 0.01")],
     "max_iterations": [(0, "must be 1 to 100000"), (100_001, "must be 1 to 100000")],
@@ -76,6 +77,7 @@ OUT_OF_RANGE: dict[Key, dict[str, Any]] = {
         "feeders": [([], "must not be empty"), (["a", "A"], "twice"), (["a/b"], "cannot name a folder")],
         "scenario": [("2040-high", "base")],
         "year": [(1899, "must be 1900 to 2200"), (2201, "must be 1900 to 2200")],
+        "variant": [("a/b", "cannot name a folder"), (" ", "must not be blank")],
     },
     ("network", "opendss"): {
         "frequency_hz": [(0, MORE_THAN_0), (-50, MORE_THAN_0), (20_000, "must be 0.1 to 10000.0")],
@@ -83,6 +85,7 @@ OUT_OF_RANGE: dict[Key, dict[str, Any]] = {
         "commands": ANY,
         "neutral_nodes": [([0], "entry 0: must be 1 to 99"), ([4, 100], "entry 1: must be 1 to 99")],
         "emergency_factor": [(0.0, MORE_THAN_0), (-1.5, MORE_THAN_0)],
+        **{f"{band}_v{side}_pu": BAND for band in ("normal", "emergency") for side in ("min", "max")},
         "load_vmin_pu": [(-0.1, SHARE_OF_PU), (1.1, SHARE_OF_PU)],
         "load_vmax_pu": [(0.9, "must be 1.0 to 5.0"), (6.0, "must be 1.0 to 5.0")],
         "load_model": [(0, "must be 1 to 7"), (8, "must be 1 to 7")],

@@ -9,7 +9,12 @@ from typing import Literal
 from attrs import field, frozen
 
 from hostcap.config import about, between, each, positive, with_offset
+from hostcap.errors import ConfigError
 from hostcap_stock.injections._validation import power_factor
+
+_BAND = (
+    "by OpenDSS's own meters and reports, no limit of a study and no matter to power flow; unset keeps the model's own"
+)
 
 
 @frozen(kw_only=True)
@@ -52,6 +57,20 @@ class OpenDssConfig:
         default=1.5,
         validator=positive,
         metadata=about("Emergency over normal rating of lines that state no emergency rating"),
+    )
+    normal_vmin_pu: float | None = field(
+        default=None,
+        validator=between(0.0, 2.0),
+        metadata=about(f"Least normal voltage {_BAND}", unit="pu"),
+    )
+    normal_vmax_pu: float | None = field(
+        default=None, validator=between(0.0, 2.0), metadata=about(f"Greatest normal voltage {_BAND}", unit="pu")
+    )
+    emergency_vmin_pu: float | None = field(
+        default=None, validator=between(0.0, 2.0), metadata=about(f"Least emergency voltage {_BAND}", unit="pu")
+    )
+    emergency_vmax_pu: float | None = field(
+        default=None, validator=between(0.0, 2.0), metadata=about(f"Greatest emergency voltage {_BAND}", unit="pu")
     )
     load_vmin_pu: float | None = field(
         default=None,
@@ -101,6 +120,12 @@ class OpenDssConfig:
             "say; positive consumes kvar, negative supplies it"
         ),
     )
+
+    def __attrs_post_init__(self) -> None:
+        for band in ("normal", "emergency"):
+            low, high = getattr(self, f"{band}_vmin_pu"), getattr(self, f"{band}_vmax_pu")
+            if low is not None and high is not None and low >= high:
+                raise ConfigError(f"{band}_vmin_pu: {low:g} must be below {band}_vmax_pu, {high:g}")
 
 
 @frozen(kw_only=True)

@@ -13,6 +13,18 @@ from hostcap_stock.opendss.engine import Engine
 from hostcap_stock.opendss.model import GENERATING_CLASSES
 
 
+def set_bands(engine: Engine, config: OpenDssConfig) -> None:
+    """The engine's own normal and emergency voltages; meters and exports of the engine judge by them, no study does."""
+    for option, value in (
+        ("normvminpu", config.normal_vmin_pu),
+        ("normvmaxpu", config.normal_vmax_pu),
+        ("emergvminpu", config.emergency_vmin_pu),
+        ("emergvmaxpu", config.emergency_vmax_pu),
+    ):
+        if value is not None:
+            engine.command(f"set {option}={value!r}")
+
+
 def edit_laws(engine: Engine, config: OpenDssConfig) -> None:
     """Voltage laws of base loads and generating elements; the study's commands may refine them."""
     edits: list[tuple[str, str, float | None]] = [("load", "model", config.load_model)]

@@ -29,6 +29,7 @@ from hostcap_stock.opendss.overrides import (
     at_power_factors,
     edit_laws,
     edit_power_factors,
+    set_bands,
     snapshot_at_power_factors,
 )
 from hostcap_stock.opendss.redirects import refuse_redirect_loops
@@ -130,6 +131,7 @@ class OpenDssSource:
             if config.voltage_bases_kv:
                 engine.command(f"set voltagebases=[{', '.join(repr(float(kv)) for kv in config.voltage_bases_kv)}]")
                 engine.command("calcvoltagebases")
+            set_bands(engine, config)
             edit_laws(engine, config)
             run_commands(engine, config.commands)
             if engine.dss.Basic.NumCircuits() == 0:

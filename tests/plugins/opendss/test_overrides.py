@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 from studying import answers, demo_cases
 
-from hostcap.errors import ModelError
+from hostcap.errors import ConfigError, ModelError
 from hostcap.growth import Direction, customer_growth
 from hostcap.limits import LimitSet
 from hostcap.operating_point import FeederScope, OperatingPoint
@@ -239,6 +239,38 @@ def test_bands_reach_every_class_of_generating_element(tmp_path: Path) -> None:
 )
 def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
+        OpenDssConfig(master=Path("a.dss"), frequency_hz=50.0, **wrong)
+
+
+# --- the engine's own bands -------------------------------------------------------------------------------------------
+
+BANDS = {"normal_vmin_pu": 0.9, "normal_vmax_pu": 1.054, "emergency_vmin_pu": 0.8, "emergency_vmax_pu": 1.1}
+OPTIONS = ("normvminpu", "normvmaxpu", "emergvminpu", "emergvmaxpu")
+
+
+def bands_of(made: OpenDssSource) -> list[float]:
+    """As the engine says them, of which no part of hostcap asks."""
+    with made.opened("f") as engine:
+        return [float(engine.command(f"get {option}")) for option in OPTIONS]
+
+
+def test_bands_are_the_engines_where_a_study_says_them_and_the_models_where_it_does_not(tmp_path: Path) -> None:
+    own = HOUSE + "set normvminpu=0.93 normvmaxpu=1.07\n"
+    assert bands_of(source(tmp_path, own)) == pytest.approx([0.93, 1.07, 0.9, 1.08])  # the last two are OpenDSS's
+    assert bands_of(source(tmp_path, own, **BANDS)) == pytest.approx(list(BANDS.values()))
+    assert bands_of(source(tmp_path, own, normal_vmax_pu=1.1)) == pytest.approx([0.93, 1.1, 0.9, 1.08])
+
+
+def test_bands_move_no_answer(demo_folder: Path) -> None:
+    case = demo_cases(demo_folder)["export"]
+    tight = {"normal_vmin_pu": 0.999, "normal_vmax_pu": 1.001, "emergency_vmin_pu": 0.998, "emergency_vmax_pu": 1.002}
+    assert answers(case.run(network=tight), case.step_kw) == answers(case.run(), case.step_kw)
+
+
+@pytest.mark.parametrize("band", ["normal", "emergency"])
+def test_a_band_without_room_is_refused(band: str) -> None:
+    wrong: dict[str, Any] = {f"{band}_vmin_pu": 1.1, f"{band}_vmax_pu": 0.9}
+    with pytest.raises(ConfigError, match=rf"{band}_vmin_pu: 1.1 must be below {band}_vmax_pu, 0.9"):
         OpenDssConfig(master=Path("a.dss"), frequency_hz=50.0, **wrong)
 
 
