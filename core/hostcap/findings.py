@@ -36,6 +36,11 @@ class Finding:
     kw: float | None = None
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count and its words: ``1 line``, ``3 lines``; ``many`` where an s does not make it, as in ``3 lines state``."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def some(names: list[str], most: int = 3) -> str:
     """Name the first few of many elements: ``a, b, c and 17 more``."""
     shown = ", ".join(names[:most])

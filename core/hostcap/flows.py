@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from hostcap._arrays import FloatArray, IntArray, NameArray, floats, ints, names, sums
 from hostcap.errors import FlowsError
-from hostcap.findings import Finding, some
+from hostcap.findings import Finding, counted, some
 from hostcap.network import _ByContent
 
 FACTOR_TOLERANCE = 1e-4
@@ -144,7 +144,9 @@ class FlowPeriod(_ByContent):
         ):
             values = getattr(self, column)
             if values.shape != listed.shape:
-                raise FlowsError(f"{where}: {column} has {values.size} entries for {listed.size} of {what}")
+                raise FlowsError(
+                    f"{where}: {column} has {counted(values.size, 'entry', 'entries')} for {listed.size} of {what}"
+                )
             if not np.isfinite(values).all():
                 bad = listed[~np.isfinite(values)].tolist()
                 raise FlowsError(f"{where}: {column} of {what} {some(bad)} is missing or not a finite number")

@@ -80,7 +80,7 @@ def test_findings_list_what_is_built_and_what_is_not(demo_folder: Path) -> None:
         ("projects-left-out", "late", 1),
     ]
     assert "commissioned in 2023 (neutral)" in listed[0][3]
-    assert listed[2][3] == "1 projects are not in the network: commissioned after 2025"
+    assert listed[2][3] == "1 project is not in the network: commissioned after 2025"
 
 
 def test_results_say_the_variant_and_no_column_is_added(demo_folder: Path, tmp_path: Path) -> None:

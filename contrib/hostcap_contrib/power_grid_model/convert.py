@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from hostcap._arrays import FloatArray, IntArray
 from hostcap.errors import ModelError
-from hostcap.findings import some
+from hostcap.findings import counted, some
 from hostcap.linear import CONSTANT_CURRENT, CONSTANT_IMPEDANCE, CONSTANT_POWER, Ports
 from hostcap.network import SQRT3, Network
 
@@ -87,7 +87,8 @@ class _Refused:
         """
         if self.found:
             raise ModelError(
-                f"solver 'power-grid-model' has no form for {len(self.found)} elements: {some(self.found)}; {WAY_OUT}"
+                f"solver 'power-grid-model' has no form for {counted(len(self.found), 'element')}: {some(self.found)}; "
+                f"{WAY_OUT}"
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from hostcap.config.wording import shown
 from hostcap.errors import ConfigError
+from hostcap.findings import counted
 
 MAX_BYTES = 10_000_000
 """A larger file is not a study; reading it would fill the memory before it failed."""
@@ -102,7 +103,9 @@ def _put(data: dict[str, Any], keys: Sequence[str], value: Any) -> None:
         where = ".".join(keys[:depth])
         if isinstance(place, list):
             if not key.isdecimal() or int(key) >= len(place):
-                raise ValueError(f"{where} has {len(place)} entries; name one by its place, from 0")
+                raise ValueError(
+                    f"{where} has {counted(len(place), 'entry', 'entries')}; name one by its place, from 0"
+                )
             index: Any = int(key)
         elif isinstance(place, dict):
             index = key

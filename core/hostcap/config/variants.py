@@ -17,7 +17,7 @@ from attrs import field, frozen
 from hostcap.config.fields import ENGINE_COMMANDS, about, between, each, not_empty, unique
 from hostcap.config.wording import shown
 from hostcap.errors import ConfigError
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.plugins._nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def variant_findings(document: StudyDocument, feeder: str) -> tuple[Finding, ...
                 code="projects-left-out",
                 element=some(list(names), _LISTED),
                 count=len(names),
-                message=f"{len(names)} projects are not in the network: {why}",
+                message=f"{counted(len(names), 'project is', 'projects are')} not in the network: {why}",
             )
             for why, names in found.left_out.items()
         ),
@@ -268,8 +268,9 @@ def variant_problems(document: StudyDocument, paths: Sequence[tuple[str, Path]])
     undated = [project.name for project in projects if variant.year_of(project) is None]
     if undated:
         yield (
-            f"variants.{name}.schedule_margin_years: required, as {len(undated)} projects state no "
-            f"{variant.schedule_assumption}_year: {some(undated)}"
+            f"variants.{name}.schedule_margin_years: required, as "
+            f"{counted(len(undated), 'project states', 'projects state')} no {variant.schedule_assumption}_year: "
+            f"{some(undated)}"
         )
 
 

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ConfigError
+from hostcap.findings import counted
 from hostcap.limit_rows import GROUND, node_rows
 from hostcap.limits import Limits, LinearLimits
 from hostcap.network import Network
@@ -123,7 +124,7 @@ def _refuse_outside(config: VoltageConfig, nominal: FloatArray) -> None:
     outside = nominal[(nominal <= low) | (nominal >= high)]
     if outside.size:
         kinds, counts = np.unique(np.round(outside, 1), return_counts=True)
-        listed = ", ".join(f"{v:g} V ({n} nodes)" for v, n in zip(kinds, counts, strict=True))
+        listed = ", ".join(f"{v:g} V ({counted(n, 'node')})" for v, n in zip(kinds, counts, strict=True))
         raise ConfigError(
             f"constraints: {_described('LV', config.lv_min_v, config.lv_max_v, 'V')} does not enclose the nominal of "
             f"LV nodes: {listed}; "

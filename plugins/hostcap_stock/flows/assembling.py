@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from hostcap._arrays import FloatArray, IntArray, sums
 from hostcap.errors import FlowsError
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.flows import FACTOR_TOLERANCE, FlowNetwork, FlowPeriod
 from hostcap_stock.flows.reading import Vocabulary
 
@@ -185,9 +185,9 @@ class Assembler:
         if np.any(live):
             row = int(np.flatnonzero(live)[0])
             raise FlowsError(
-                f"period {when.name}: {where.source} puts node {self.nodes.names[where.node[row]]} on bus"
-                f" {self.buses.names[where.bus[row]]}, where no branch ends ({int(live.sum())} rows with MW in all);"
-                " expected buses of the same period, as their numbers change from period to period"
+                f"period {when.name}: {where.source} puts node {self.nodes.names[where.node[row]]} on bus "
+                f"{self.buses.names[where.bus[row]]}, where no branch ends ({counted(int(live.sum()), 'row')} with MW "
+                "in all); expected buses of the same period, as their numbers change from period to period"
             )
         buses = np.union1d(ends, alone)
         place_of_bus = _places(buses, len(self.buses.names))
@@ -233,7 +233,8 @@ class Assembler:
         scale = np.where(near, 1.0 / np.where(near, total, 1.0), 1.0)
         listed = network.node[near].tolist()
         sums_said = (
-            f"factors of {len(listed)} nodes add up to {total[near].min():.6g} to {total[near].max():.6g}, not 1"
+            f"factors of {counted(len(listed), 'node adds', 'nodes add')} up to {total[near].min():.6g} to "
+            f"{total[near].max():.6g}, not 1"
         )
         if self._normalise:
             finding = Finding(

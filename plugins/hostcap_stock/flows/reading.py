@@ -16,6 +16,7 @@ from attrs import frozen
 
 from hostcap._arrays import FloatArray, IntArray
 from hostcap.errors import FlowsError
+from hostcap.findings import counted
 from hostcap.plugins._nearest import nearest
 
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ def _first_fault(path: Path, found: list[str], by_title: Mapping[str, Wanted], *
         if (line == 1 and header) or not cells:
             continue
         if len(cells) != len(found):
-            return FlowsError(f"{path}, line {line}: {len(cells)} columns; expected {len(found)}")
+            return FlowsError(f"{path}, line {line}: {counted(len(cells), 'column')}; expected {len(found)}")
         for title, column in by_title.items():
             cell = cells[found.index(title)]
             if column.vocabulary is None and not _is_number(cell):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.limits import LimitSet, Violations
 from hostcap.network import Network
 from hostcap.search import STATUSES, SearchResult, Status
@@ -21,11 +21,6 @@ def _worst(limits: LimitSet, violations: Violations) -> str:
         f"{violations.value[0]:.5g} against {violations.limit[0]:.5g} {label.unit[row]} "
         f"({violations.excess[0] * 100.0:.2g} % beyond)"
     )
-
-
-def counted(count: int, what: str) -> str:
-    """A count and its word, such as ``3 groups``."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def start_findings(limits: LimitSet, start: Violations) -> list[Finding]:
@@ -62,8 +57,8 @@ def answer_findings(network: Network, answered: Answered) -> list[Finding]:
                 code="near-tie",
                 element=some([str(network.groups.id[g]) for g in ties]),
                 count=int(ties.size),
-                message=f"{counted(ties.size, 'group')} decided by a value within 1e-5 of its limit; "
-                "another solver or tolerance may give one step more or less",
+                message=f"{counted(ties.size, 'group')} decided by a value within 1e-5 of its limit; another solver "
+                "or tolerance may give one step more or less",
             )
         )
     diverged = sum(STATUSES[status] is Status.DIVERGED for status in result.status[answered.chosen])
@@ -74,8 +69,8 @@ def answer_findings(network: Network, answered: Answered) -> list[Finding]:
                 code="diverged",
                 count=diverged,
                 message=f"step {result.last_step} has no solution within the solver's iterations, so that "
-                f"{counted(diverged, 'open group')} ended one step below; if a limit should have broken first, "
-                "raise solver.max_iterations",
+                f"{counted(diverged, 'open group')} ended one step below; if a limit should have broken first, raise "
+                "solver.max_iterations",
             )
         )
     return found
@@ -134,7 +129,8 @@ def _regulators(network: Network, answer: Answer) -> list[Finding]:
             element=some([str(n) for n in regulators.name[outside]]),
             count=int(outside.size),
             message=f"at the final levels {counted(outside.size, 'regulator')} out of band, worst "
-            f"{regulators.name[worst]}: {sensed[worst]:.2f} V, band {regulators.low_v[worst]:g}-"
-            f"{regulators.high_v[worst]:g} V; taps were frozen at the start, in service they would move",
+            f"{regulators.name[worst]}: {sensed[worst]:.2f} V, band "
+            f"{regulators.low_v[worst]:g}-{regulators.high_v[worst]:g} V; taps were frozen at the start, in service "
+            "they would move",
         )
     ]

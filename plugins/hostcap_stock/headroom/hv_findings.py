@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from hostcap._arrays import BoolArray
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.growth import site_name
 from hostcap.limits import LimitSet
 from hostcap.network import Network
 from hostcap.search import STATUSES, Status
-from hostcap_stock.headroom.findings import counted, start_findings
+from hostcap_stock.headroom.findings import start_findings
 from hostcap_stock.headroom.hv_choice import LocationChoice
 from hostcap_stock.headroom.hv_least import START, LeastOfSites
 

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from hostcap._arrays import IntArray, ints
 from hostcap.errors import ConfigError
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.growth import site_name
 from hostcap.hv_locations import phase_codes
 from hostcap.limits import LimitSet
@@ -91,7 +91,8 @@ class SiteSnapshots:
     def words(self, network: Network) -> str:
         """How much that is at most in a direction: a start, and two states of each site."""
         states = 1 + 2 * self.sites.size
-        return f"{states} states of {self.sites.size} locations in each direction, {states * _rows(network)} rows"
+        sites = counted(self.sites.size, "location")
+        return f"{states} states of {sites} in each direction, {counted(states * _rows(network), 'row')}"
 
     def findings(self) -> list[Finding]:
         """That locations beyond the bound are not kept."""

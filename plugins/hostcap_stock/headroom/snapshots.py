@@ -15,7 +15,7 @@ from attrs import frozen
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ConfigError
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.network import Network
 from hostcap.power_flow import Plan
 from hostcap.search import NEVER, STATUSES, SearchResult, Status
@@ -218,7 +218,7 @@ def _left_out(network: Network, groups: Sequence[int]) -> list[Finding]:
             code="snapshots-left-out",
             element=some(names),
             count=len(names),
-            message=f"debug snapshots of {len(names)} groups are left out, as study.debug_snapshot_stops bounds them; "
-            "raise it, or name the groups wanted in study.debug_snapshot_groups",
+            message=f"debug snapshots of {counted(len(names), 'group')} are left out, as study.debug_snapshot_stops "
+            "bounds them; raise it, or name the groups wanted in study.debug_snapshot_groups",
         )
     ]

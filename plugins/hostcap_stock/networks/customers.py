@@ -14,7 +14,7 @@ from attrs import frozen
 
 from hostcap._arrays import BoolArray, IntArray
 from hostcap.errors import ModelError
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.network import Customers, Injectors, phase_code
 
 
@@ -74,7 +74,9 @@ def _csv(path: Path, where: str) -> tuple[list[str], _Rows]:
         raise ModelError(f"{where}: cannot be read as UTF-8 CSV: {error}") from error
     for number, row in enumerate(listed, start=2):
         if None in row or None in row.values():
-            raise ModelError(f"{where}: line {number}: has {len(row)} cells where the header has {len(header)}")
+            raise ModelError(
+                f"{where}: line {number}: has {counted(len(row), 'cell')} where the header has {len(header)}"
+            )
     return header, [(f"line {number}", row) for number, row in enumerate(listed, start=2)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hostcap._arrays import BoolArray, IntArray
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.network import Customers, Injectors
 from hostcap.topology import CapacityGroups
 
@@ -41,8 +41,8 @@ def note_ratings(
                 code="emergency-ratings-derived",
                 element=some(derived),
                 count=len(derived),
-                message=f"{len(derived)} lines state no emergency rating; {emergency_factor:g} x normal is used where "
-                f"emergency ratings are asked for; {emergency_way_out}",
+                message=f"{counted(len(derived), 'line states', 'lines state')} no emergency rating; "
+                f"{emergency_factor:g} x normal is used where emergency ratings are asked for; {emergency_way_out}",
             )
         )
 
@@ -70,8 +70,8 @@ def note_network(
                 code="dead-nodes",
                 element=some(listed),
                 count=int(dead.size),
-                message=f"{dead.size} nodes are joined to no source; they are left out of limits and convergence; "
-                "close or complete what should feed them",
+                message=f"{counted(dead.size, 'node is', 'nodes are')} joined to no source; left out of limits and "
+                "convergence; close or complete what should feed them",
             )
         )
     _note_dead_customers(buses, node_bus, live, customers, injectors, findings)
@@ -83,8 +83,8 @@ def note_network(
                 code="loads-without-kw",
                 element=some([str(n) for n in injectors.name[idle]]),
                 count=int(idle.sum()),
-                message=f"{int(idle.sum())} loads of the model have 0 kW; they count as customers and grow; "
-                "state their kW if the start is as-modelled",
+                message=f"{counted(int(idle.sum()), 'load')} of the model with 0 kW; counted as customers, and "
+                "growing; state kW if the start is as-modelled",
             )
         )
     several = [i for i, n in zip(groups.ids, groups.transformer_counts, strict=True) if n > 1]
@@ -95,8 +95,8 @@ def note_network(
                 code="group-fed-by-several-transformers",
                 element=some(several),
                 count=len(several),
-                message=f"{len(several)} groups are fed by more than one transformer (banks or meshed LV); "
-                "if that is not meant, look for a closed switch between LV networks",
+                message=f"{counted(len(several), 'group is', 'groups are')} fed by more than one transformer (banks "
+                "or meshed LV); if that is not meant, look for a closed switch between LV networks",
             )
         )
     if left_as_modelled:
@@ -117,8 +117,9 @@ def note_network(
                 code="controls-not-judged",
                 element=some(unjudged),
                 count=len(unjudged),
-                message=f"{len(unjudged)} controls are frozen at the start like all, but whether they would have acted "
-                "later is not judged (capacitor, inverter and remote-bus controls); solve the stop with them to see",
+                message=f"{counted(len(unjudged), 'control is', 'controls are')} frozen at the start like all, and "
+                "not judged as to acting later (capacitor, inverter and remote-bus controls); solve the stop with "
+                "them to see",
             )
         )
 
@@ -137,8 +138,8 @@ def _note_dead_customers(
     # On a bus with live nodes only the phase is missing; elsewhere the whole bus is.
     phase_missing = live_bus[customers.bus[off]]
     for chosen, code, why in (
-        (off[~phase_missing], "customers-on-dead-nodes", "hang on buses that are joined to no source"),
-        (off[phase_missing], "customers-on-missing-phases", "are connected to a phase that does not reach their bus"),
+        (off[~phase_missing], "customers-on-dead-nodes", "on buses that are joined to no source"),
+        (off[phase_missing], "customers-on-missing-phases", "on a phase that does not reach the bus"),
     ):
         if chosen.size:
             findings.append(
@@ -148,7 +149,7 @@ def _note_dead_customers(
                     element=some([str(c) for c in customers.id[chosen]]),
                     count=int(chosen.size),
                     kw=_load_kw(customers, injectors, chosen),
-                    message=f"{chosen.size} customers {why}; they are not counted and do not grow: connect them",
+                    message=f"{counted(chosen.size, 'customer')} {why}; not counted, and not growing: connect them",
                 )
             )
 

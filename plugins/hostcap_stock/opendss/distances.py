@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hostcap._arrays import FloatArray
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.topology import distances
 from hostcap_stock.opendss.model import Model, Terminals
 
@@ -24,8 +24,8 @@ def bus_distances(model: Model, findings: list[Finding]) -> FloatArray:
                 code="line-lengths-without-unit",
                 element=some(unitless),
                 count=len(unitless),
-                message=f"{len(unitless)} of {len(model.lines)} lines state a length without a unit and count as 0 km "
-                "in distances from the source; nothing else depends on it; state units=",
+                message=f"{len(unitless)} of {counted(len(model.lines), 'line')} with a length without a unit, "
+                "counted as 0 km in distances from the source; nothing else depends on it; state units=",
             )
         )
     ends: list[tuple[int, int]] = []

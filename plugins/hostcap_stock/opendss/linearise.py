@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from hostcap._arrays import ComplexArray, IntArray
 from hostcap.errors import ModelError
-from hostcap.findings import some
+from hostcap.findings import counted, some
 from hostcap.linear import CONSTANT_POWER, MODELS, POWER_LAW, LinearNetwork, Ports, connection, port_base_v
 from hostcap.network import Network
 from hostcap_stock.opendss.engine import Engine
@@ -279,7 +279,7 @@ class _Loads:
                 )
             more = dss.Loads.Next()
         if odd:
-            raise ModelError(f"solver 'batched' has no form for {len(odd)} loads: {some(odd)}; {WAY_OUT}")
+            raise ModelError(f"solver 'batched' has no form for {counted(len(odd), 'load')}: {some(odd)}; {WAY_OUT}")
         return cls(found)
 
     def ports(self, network: Network) -> Ports:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from hostcap._arrays import BoolArray, IntArray, bools, ints
 from hostcap.errors import MissingBasesError, ModelError
-from hostcap.findings import Finding, some
+from hostcap.findings import Finding, counted, some
 from hostcap.network import (
     LV_BELOW_KV,
     SQRT3,
@@ -213,8 +213,8 @@ def _check_bases_present(model: Model, live: BoolArray) -> None:
         buses = sorted({model.bus_names[b] for b in model.node_bus[missing]})
         suggested = _suggested_bases(model)
         raise MissingBasesError(
-            f"network.voltage_bases_kv: {len(buses)} buses have no voltage base ({some(buses)}); "
-            f"add to [network], and correct where needed: voltage_bases_kv = {suggested}",
+            f"network.voltage_bases_kv: {counted(len(buses), 'bus has', 'buses have')} no voltage base "
+            f"({some(buses)}); add to [network], and correct where needed: voltage_bases_kv = {suggested}",
             suggested=suggested,
         )
 

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from hostcap._arrays import FloatArray, IntArray
 from hostcap.errors import ProfileError
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.network import Network
 from hostcap.plugins._nearest import suggestion
 from hostcap.profiles import InstantArray, PowerProfiles, Series, Window, as_us
@@ -222,7 +222,7 @@ class OpenDssShapes:
                     element=some([str(injectors.name[place]) for place in bare]),
                     count=len(bare),
                     kw=float(np.sum(injectors.load_kw[bare])),
-                    message=f"{len(bare)} loads follow no {self.config.mode} shape and are the same at every instant",
+                    message=f"{counted(len(bare), 'load')} without {self.config.mode} shape, the same at every instant",
                 )
             )
         storage = np.flatnonzero(injectors.kind == "storage")
@@ -247,8 +247,9 @@ class OpenDssShapes:
                     element=some([str(injectors.name[place]) for place in silent]),
                     count=len(silent),
                     kw=float(np.sum(injectors.load_kw[silent])),
-                    message=f"{len(silent)} loads follow shapes of stated hours with interpolation=edge and no qmult, "
-                    "for which the engine has no kvar between these hours; state qmult",
+                    message=f"{counted(len(silent), 'load follows', 'loads follow')} shapes of stated hours with "
+                    "interpolation=edge and no qmult, for which the engine has no kvar between these hours; state "
+                    "qmult",
                 )
             )
         return found + model.unfollowed.findings(network)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import frozen
 
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.network import Network
 from hostcap_stock.opendss.engine import Engine
 from hostcap_stock.opendss.shapes import acting
@@ -66,8 +66,8 @@ class Unfollowed:
                     code="source-shape-not-followed",
                     element=some(list(self.sources)),
                     count=len(self.sources),
-                    message=f"{len(self.sources)} sources have a {self.mode} shape; their voltage stays that of the "
-                    "snapshot at every instant",
+                    message=f"{counted(len(self.sources), 'source has', 'sources have')} a {self.mode} shape; the "
+                    "voltage stays that of the snapshot at every instant",
                 )
             )
         return found

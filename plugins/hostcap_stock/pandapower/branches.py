@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray, bools, floats, ints
 from hostcap.errors import ModelError
-from hostcap.findings import some
+from hostcap.findings import counted, some
 from hostcap.network import SQRT3
 from hostcap_stock.pandapower.columns import Columns, names_once
 from hostcap_stock.pandapower.reading import NetTables
@@ -235,8 +235,8 @@ def _require_zero_sequence(net: NetTables) -> None:
             empty = np.flatnonzero(np.isnan(table.floats(column, missing=True)) & on)
             if empty.size:
                 raise ModelError(
-                    f"{name} {table.index[empty[0]]}: {column} has no value ({empty.size} of {len(table)} rows), and "
-                    "an unbalanced power flow needs it"
+                    f"{name} {table.index[empty[0]]}: {column} has no value ({empty.size} of "
+                    f"{counted(len(table), 'row')}), and an unbalanced power flow needs it"
                 )
 
 
@@ -272,6 +272,6 @@ def refuse_what_has_no_form(net: NetTables, unbalanced: list[str]) -> None:
     if wrong:
         why = f"as {some(unbalanced)} need an unbalanced power flow" if unbalanced else "in a balanced power flow"
         raise ModelError(
-            f"there is no form for {len(wrong)} elements {why}: {some(wrong, 5)}; take them out of the net, or "
-            "state the feeder for OpenDSS"
+            f"there is no form for {counted(len(wrong), 'element')} {why}: {some(wrong, 5)}; take them out of the net, "
+            "or state the feeder for OpenDSS"
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ModelError
+from hostcap.findings import counted
 from hostcap_stock.pandapower.reading import NetTables
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class Columns:
         if np.any(bad):
             row = self.index[np.flatnonzero(bad)[0]]
             raise ModelError(
-                f"{self.name} {row}: {column} must be a finite number, found {values[bad][0]} "
-                f"({int(bad.sum())} of {len(self)} rows)"
+                f"{self.name} {row}: {column} must be a finite number, found {values[bad][0]} ({int(bad.sum())} of "
+                f"{counted(len(self), 'row')})"
             )
         return values
 

@@ -10,7 +10,7 @@ from attrs import field, fields, frozen
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray, NameArray, bools, floats, ints, names, sums
 from hostcap.errors import ModelError
-from hostcap.findings import some
+from hostcap.findings import counted, some
 from hostcap.linear import CONSTANT_IMPEDANCE, CONSTANT_POWER, Ports
 from hostcap.network import SQRT3, Injectors
 from hostcap_stock.pandapower.columns import Columns, names_once
@@ -209,9 +209,9 @@ class _Reader:
         if odd.size:
             listed = some([f"load {i}" for i in self.table.index[odd]])
             raise ModelError(
-                f"{odd.size} loads are partly constant currents ({listed}): pandapower mixes the shares of all loads "
-                "and generators of a bus, so that no growth can stand beside them; set const_i_p_percent and "
-                "const_i_q_percent to 0, or state them as const_z"
+                f"{counted(odd.size, 'load')} partly of constant current ({listed}): pandapower mixes the shares of "
+                "all loads and generators of a bus, so that no growth can stand beside them; set const_i_p_percent "
+                "and const_i_q_percent to 0, or state them as const_z"
             )
 
     def read(self, names_of: list[str], rows: _Rows, off: dict[str, tuple[int, float]]) -> None:

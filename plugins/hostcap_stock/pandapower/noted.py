@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap_stock.pandapower.branches import Branches
 from hostcap_stock.pandapower.columns import Columns
 from hostcap_stock.pandapower.elements import Elements
@@ -56,7 +56,11 @@ def note_net(
 ) -> None:
     """Add what a reader of the results should know about the net."""
     kind = "unbalanced (runpp_3ph)" if unbalanced else "balanced (runpp)"
-    why = f"{len(unbalanced)} elements differ by phase" if unbalanced else "no element differs by phase"
+    why = (
+        f"{counted(len(unbalanced), 'element differs', 'elements differ')} by phase"
+        if unbalanced
+        else "no element differs by phase"
+    )
     findings.append(
         Finding(
             severity=Severity.INFO,
@@ -86,7 +90,7 @@ def note_net(
                 code="open-switches",
                 element=some(list(branches.open_switches)),
                 count=len(branches.open_switches),
-                message=f"{len(branches.open_switches)} switches are open and stay so",
+                message=f"{counted(len(branches.open_switches), 'switch is', 'switches are')} open",
             )
         )
     if net.controllers:
@@ -96,8 +100,8 @@ def note_net(
                 code="controllers-not-run",
                 element=some(list(net.controllers)),
                 count=len(net.controllers),
-                message=f"{len(net.controllers)} controllers of the net are not run: taps and powers stay as the net "
-                "has them; run them in pandapower, and save the net as it is then",
+                message=f"{counted(len(net.controllers), 'controller')} of the net not run: taps and powers stay as "
+                "the net has them; run them in pandapower, and save the net as it is then",
             )
         )
     if made_names:
@@ -107,7 +111,7 @@ def note_net(
                 code="names-made",
                 element=some(made_names),
                 count=len(made_names),
-                message=f"{len(made_names)} elements have no name of their own; they are called by table and number",
+                message=f"{counted(len(made_names), 'element')} without a name of its own, called by table and number",
             )
         )
     idle = _idle_taps(net)
@@ -118,8 +122,8 @@ def note_net(
                 code="taps-without-effect",
                 element=some(idle),
                 count=len(idle),
-                message=f"{len(idle)} transformers are off their neutral tap, which pandapower ignores, as they state "
-                "no tap_changer_type, no known tap_side or no step; state them, or set tap_pos to tap_neutral",
+                message=f"{counted(len(idle), 'transformer')} off the neutral tap, which pandapower ignores without "
+                "tap_changer_type, known tap_side and step; state them, or set tap_pos to tap_neutral",
             )
         )
     if net.unread:
@@ -129,6 +133,6 @@ def note_net(
                 code="parts-not-read",
                 element=some(list(net.unread)),
                 count=len(net.unread),
-                message=f"{len(net.unread)} parts of the net play no part in the power flow and were not read",
+                message=f"{counted(len(net.unread), 'part')} of the net not read, as the power flow has no use for it",
             )
         )

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from hostcap._arrays import FloatArray, NameArray, floats, names, sums
 from hostcap.errors import FlowsError
-from hostcap.findings import some
+from hostcap.findings import counted, some
 from hostcap.network import _ByContent
 
 TraceDirection = Literal["up", "down"]
@@ -91,7 +91,7 @@ def read_wide(path: Path) -> UseMatrix:
     rows: list[list[float]] = []
     for number, cells in enumerate(lines, start=2):
         if len(cells) != len(users) + 1:
-            raise FlowsError(f"{path}, line {number}: {len(cells)} columns; expected {len(users) + 1}")
+            raise FlowsError(f"{path}, line {number}: {counted(len(cells), 'column')}; expected {len(users) + 1}")
         assets.append(cells[0])
         rows.append([_mw(path, number, users[place], cell) for place, cell in enumerate(cells[1:])])
     twice = [label for label in dict.fromkeys(users) if users.count(label) > 1] if len(set(users)) < len(users) else []
@@ -109,7 +109,7 @@ def read_pairs(path: Path) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for number, cells in enumerate(_lines(path), start=1):
         if len(cells) < 2:
-            raise FlowsError(f"{path}, line {number}: {len(cells)} columns; expected a label and its target")
+            raise FlowsError(f"{path}, line {number}: {counted(len(cells), 'column')}; expected a label and its target")
         label, target = cells[0], cells[1]
         if pairs.get(label, target) != target:
             raise FlowsError(f"{path}, line {number}: {label!r} is mapped to {target!r} and to {pairs[label]!r}")
@@ -131,7 +131,7 @@ def read_numbers(path: Path, *, add: bool = False) -> dict[str, float]:
     found: dict[str, float] = {}
     for line, cells in enumerate(_lines(path), start=1):
         if len(cells) < 2:
-            raise FlowsError(f"{path}, line {line}: {len(cells)} columns; expected a label and a number")
+            raise FlowsError(f"{path}, line {line}: {counted(len(cells), 'column')}; expected a label and a number")
         if cells[1] == "":
             continue
         if cells[0] in found and not add:

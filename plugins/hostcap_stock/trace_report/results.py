@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hostcap.errors import FlowsError
+from hostcap.findings import counted
 from hostcap_stock.trace_report.matrices import UseMatrix, from_long
 
 _TABLES = {"branches": ("branch_shares", "branch"), "stations": ("station_shares", "station")}
@@ -71,8 +72,8 @@ def _rows(folder: Path, table: str, interval: str, columns: Sequence[str]) -> di
             there[path.stem] = None
     if not parts:
         raise FlowsError(
-            f"{folder}: table {table} has no interval {interval!r}; expected one that the trace kept, such as total,"
-            f" among {len(files)} files"
+            f"{folder}: table {table} has no interval {interval!r}; expected one that the trace kept, such as total, "
+            f"among {counted(len(files), 'file')}"
         )
     whole = pa.concat_tables(parts)
     return {name: whole.column(name).to_pylist() for name in columns}

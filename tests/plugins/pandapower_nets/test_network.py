@@ -210,7 +210,7 @@ def with_gen(net: Any) -> Any:
         (lambda: with_xward(town()), "xward 0"),
         (lambda: with_dcline(town()), "dcline 0"),
         (lambda: with_gen(street()), "gen 0"),
-        (lambda: changed(town(), "load", 2, const_i_p_percent=10), "1 loads are partly constant currents"),
+        (lambda: changed(town(), "load", 2, const_i_p_percent=10), "1 load partly of constant current"),
         (lambda: changed(town(), "load", 1, p_mw=math.nan), "load 1: p_mw must be a finite number"),
         (lambda: changed(town(), "load", 1, scaling=math.nan), "load 1: scaling must be a finite number"),
         (lambda: changed(street(), "line", 1, r0_ohm_per_km=math.nan), r"line 1: r0_ohm_per_km has no value"),

@@ -146,7 +146,7 @@ def test_the_register_by_hand(tmp_path: Path) -> None:
         (read_wide, ",n1,n2\nA,1\n", "line 2: 2 columns; expected 3"),
         (read_wide, ",n1\nA,one\n", "line 2: column 'n1' is 'one'; expected a finite number"),
         (read_wide, ",n1,n1\nA,1,2\n", "column n1 is there twice"),
-        (read_pairs, "a\n", "line 1: 1 columns; expected a label and its target"),
+        (read_pairs, "a\n", "line 1: 1 column; expected a label and its target"),
         (read_pairs, "a,b\na,c\n", "line 2: 'a' is mapped to 'c' and to 'b'"),
         (read_numbers, "a,1\na,2\n", "line 2: 'a' is there twice"),
         (read_numbers, "a,nan\n", "line 1: the second column is 'nan'; expected a finite number"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from hostcap.findings import counted
 from hostcap.network import PHASE_LETTERS
 from hostcap.report import Columns, Figure
 from hostcap_stock.headroom.report.location_figures import Drawn, location_voltage_figure
@@ -72,7 +73,7 @@ def add_location_voltages(
         notes.append("No voltages along the feeder: no line leads from the source to its nodes.")
         return
     if np.sum(watched) > np.sum(shown):
-        notes.append(f"{int(np.sum(watched & ~shown))} nodes have no distance from the source and are not drawn.")
+        notes.append(f"{counted(int(np.sum(watched & ~shown)), 'node')} without distance from the source: not drawn.")
     nominal = nodes["nominal_v"][first].astype(np.float64)
     most = max(MOST_POINTS // int(np.sum(shown)), 1)
     drawn = _columns([place.id for place in places if place.id in stops], starts, stops, most)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
+from hostcap.findings import counted
 from hostcap.report import Columns, Extent, Feature, Figure
 from hostcap_stock.headroom.report.figures import place_tooltip, quantity, status_scales
 from hostcap_stock.headroom.report.places import Place, value_words
@@ -121,7 +122,9 @@ def map_figure(ground: Ground, statuses: Sequence[str], choosing: str, per_custo
     up = quantity("y", None, axis=axis, scale={"zero": False, "nice": False})  # type: ignore[arg-type]
     ends = {"x": across, "y": up, "x2": {"field": "x2"}, "y2": {"field": "y2"}}
     missing = ground.bus_count - len(ground.buses)
-    note = f" {missing} of {ground.bus_count} buses have no coordinates and are not drawn." if missing else ""
+    note = (
+        f" {missing} of {counted(ground.bus_count, 'bus', 'buses')} without coordinates: not drawn." if missing else ""
+    )
     noun = choosing.lower()
     short = SHORT * max(float(np.ptp(x)), float(np.ptp(y)))
     layers: list[dict[str, Any]] = [

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from hostcap.findings import counted
 from hostcap.report import Columns, Figure
 from hostcap_stock.headroom.report.figures import usage_figure
 from hostcap_stock.headroom.report.places import Place
@@ -58,6 +59,6 @@ def _ranked(rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
             shown.append((row["user_id"], row["user_kind"], part, 100.0 * row["share"], words, row["method"], place))
         else:
             others[part].append(100.0 * row["share"])
-    name = f"{len(order) - MOST} others"
+    name = counted(len(order) - MOST, "other")
     shown += [(name, "several", part, sum(shares), "", "", MOST) for part, shares in others.items()]
     return shown

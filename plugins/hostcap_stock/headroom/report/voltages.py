@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hostcap.findings import counted
 from hostcap.report import Columns, Figure
 from hostcap_stock.headroom.report.figures import PHASES, Spec, quantity, tooltip
 from hostcap_stock.headroom.report.reading import Reader, number, span_of
@@ -33,7 +34,9 @@ def add_voltages(reader: Reader, figures: list[Figure], data: dict[str, Columns]
     level = np.where(at >= 0, buses["voltage_level"][at], "LV")
     kept = np.isfinite(km)
     if not np.all(kept):
-        notes.append(f"{int(np.sum(~kept))} of {kept.size} nodes have no distance from the source and are not drawn.")
+        notes.append(
+            f"{int(np.sum(~kept))} of {counted(kept.size, 'node')} without distance from the source: not drawn."
+        )
     if not np.any(kept):
         return
     nominal = nodes["nominal_v"].astype(np.float64)
