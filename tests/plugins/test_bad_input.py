@@ -18,6 +18,7 @@ import pytest
 from hostcap.config import describe, structure
 from hostcap.config.describe import Row
 from hostcap.config.study import Scope
+from hostcap.config.variants import Project, Variant
 from hostcap.errors import ConfigError
 from hostcap.plugins import KINDS, default_registry
 from hostcap.plugins.registry import singular
@@ -28,6 +29,8 @@ NAIVE = datetime(2025, 1, 15, 2)
 Key = tuple[str, str]
 
 ENOUGH: dict[Key, dict[str, Any]] = {
+    ("scope", ""): {"feeders": ["f"], "year": 2025},
+    ("project", ""): {"name": "p", "commissioning_year": 2028, "commands": ["edit line.l length=1"]},
     ("network", "opendss"): {"master": "m.dss", "frequency_hz": 50},
     ("network", "pandapower"): {"function": "create_cigre_network_lv"},
     ("network", "simbench"): {"code": "1-LV-semiurb4--0-sw"},
@@ -67,6 +70,7 @@ TABLES = {"tables": [([], "must not be empty"), (["a", "a"], "names 'a' twice")]
 FILES = [([], "must not be empty"), (["r.csv", "r.csv"], "twice")]
 INTERVAL = [(0, MORE_THAN_0), (-30, MORE_THAN_0), (7, "day"), (3000, "day")]
 OFFSET = [("10", "must be an offset from UTC such as '+10:00'"), ("+25:00", "must be an offset"), ("AEST", "offset")]
+YEAR = [(1899, "must be 1900 to 2200"), (2201, "must be 1900 to 2200")]
 PANDAPOWER = {
     "emergency_factor": [(0.0, MORE_THAN_0)],
     "frequency_hz": [(0.0, "must be 0.1 to 10000.0"), (20_000.0, "must be 0.1 to 10000.0")],
@@ -76,8 +80,25 @@ OUT_OF_RANGE: dict[Key, dict[str, Any]] = {
     ("scope", ""): {
         "feeders": [([], "must not be empty"), (["a", "A"], "twice"), (["a/b"], "cannot name a folder")],
         "scenario": [("2040-high", "base")],
-        "year": [(1899, "must be 1900 to 2200"), (2201, "must be 1900 to 2200")],
-        "variant": [("a/b", "cannot name a folder"), (" ", "must not be blank")],
+        "year": YEAR,
+        "variant": [("a/b", "cannot name a folder"), ("", "must not be blank")],
+    },
+    ("project", ""): {
+        "name": BLANK,
+        "commissioning_year": YEAR,
+        "conservative_year": [*YEAR, (2027, "2027 is before commissioning_year, 2028")],
+        "aggressive_year": [*YEAR, (2029, "2029 is after commissioning_year, 2028")],
+        "driver": BLANK,
+        "status": BLANK,
+        "conflict_score": [(-1, "must be 0 to 1000000")],
+        "feeders": [(["a", "A"], "twice"), ([" "], "entry 0: must not be blank")],
+        "commands": [([], "must not be empty"), ([""], "entry 0: must not be blank")],
+    },
+    ("variant", ""): {
+        "drivers": [([], "must not be empty"), (["a", "A"], "twice")],
+        "statuses": [([], "must not be empty"), (["a", "A"], "twice")],
+        "max_conflict_score": [(-1, "must be 0 to 1000000")],
+        "schedule_margin_years": [(-1, "must be 0 to 100"), (101, "must be 0 to 100")],
     },
     ("network", "opendss"): {
         "frequency_hz": [(0, MORE_THAN_0), (-50, MORE_THAN_0), (20_000, "must be 0.1 to 10000.0")],
@@ -192,10 +213,10 @@ TRACING = ("flow", "tracer", "trace", "trace-report")
 
 @cache
 def configs() -> dict[Key, type]:
-    """Config class of every stock plugin of the headroom studies, of those in contrib listed here, and of the scope."""
+    """Config classes: stock plugins of the headroom studies, those of contrib listed here, scope, projects, variants."""
     registry = default_registry()
     kinds = {kind.kind: kind for kind in KINDS}
-    found: dict[Key, type] = {("scope", ""): Scope}
+    found: dict[Key, type] = {("scope", ""): Scope, ("project", ""): Project, ("variant", ""): Variant}
     for row in registry.list():
         plugin = singular(row.kind), row.name
         if row.distribution.split()[0] == "hostcap" and not {*plugin} & {*TRACING}:
@@ -206,7 +227,7 @@ def configs() -> dict[Key, type]:
 
 
 def enough(plugin: Key) -> dict[str, Any]:
-    return {"feeders": ["f"], "year": 2025} if plugin[0] == "scope" else ENOUGH.get(plugin, {})
+    return ENOUGH.get(plugin, {})
 
 
 def rows() -> list[Any]:
