@@ -213,7 +213,7 @@ TRACING = ("flow", "tracer", "trace", "trace-report")
 
 @cache
 def configs() -> dict[Key, type]:
-    """Config classes: stock plugins of the headroom studies, those of contrib listed here, scope, projects, variants."""
+    """Config classes: headroom plugins of the stock and those of contrib listed here; scope, projects and variants."""
     registry = default_registry()
     kinds = {kind.kind: kind for kind in KINDS}
     found: dict[Key, type] = {("scope", ""): Scope, ("project", ""): Project, ("variant", ""): Variant}
