@@ -457,7 +457,7 @@ def test_an_override_is_put_where_it_belongs(override: str, expected: dict[str, 
         ("name=a b", "not a TOML value: 'a b'; put text in quotes, such as name='\"a, b\"'"),
         ("name=[1", "not a TOML value: '[1'; put text in quotes, such as name='\"a, b\"'"),
         ("a=1\nb=2", "not a TOML value: '1\\nb=2'; put text in quotes, such as a='\"a, b\"'"),
-        ("constraints.1.plugin=x", "constraints has 1 entries; name one by its place, from 0"),
+        ("constraints.1.plugin=x", "constraints has 1 entry; name one by its place, from 0"),
         ("name.a=x", "name is 'n', which has no key 'a'"),
     ],
 )
