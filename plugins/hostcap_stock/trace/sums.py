@@ -1,6 +1,7 @@
 """Sums over traced periods: of a period, a day, a month, a year, of everything; their memory does not grow with time.
 
-Rows and columns are places in one index of names, as branches and nodes come and go between periods.
+Rows and columns are places in one index of names, as branches and nodes come and go between periods. A block is an
+array, or scattered cells where there are so many rows and columns that most cells stay 0.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from hostcap._arrays import FloatArray, IntArray, ints
 from hostcap.flows import FailedPeriod, FlowNetwork
 from hostcap.tracing import MixedRows, ShareRows, Shares, Trace, TraceBalance
 from hostcap_stock.trace.kernel import LANES, add_rows, add_way, known, side_by_side
+from hostcap_stock.trace.scattered import WIDE, Scattered
 
+Block = FloatArray | Scattered
 MEANS = tuple(a.name for a in fields(TraceBalance) if a.name.endswith("_mw") and a.name != "mismatch_mw")
 """What of a balance is a mean; the rest are extremes."""
 SIDES = {
@@ -144,7 +147,7 @@ class Sums:
     minutes: float = 0.0
     weight: float = 0.0
     end: datetime | None = None
-    blocks: dict[str, FloatArray] = field(factory=dict)
+    blocks: dict[str, Block] = field(factory=dict)
     balance: FloatArray = field(factory=lambda: np.zeros(len(MEANS)))
     mismatch_mw: float = 0.0
     mismatch_bus: str = ""
@@ -155,7 +158,10 @@ class Sums:
     def cleared(self) -> Sums:
         """Empty sums in the memory of these, which are then of no more use: handing out fresh memory is slow."""
         for values in self.blocks.values():
-            values.fill(0.0)
+            if isinstance(values, Scattered):
+                values.clear()
+            else:
+                values.fill(0.0)
         return Sums(self.index, blocks=self.blocks)
 
     def add(self, trace: Trace) -> None:
@@ -193,9 +199,8 @@ class Sums:
         elif other.used:
             self._fit()
             scale = 1.0 / other.weight if as_one else 1.0
-            for block, (rows, columns) in self.index.shapes.items():
-                part = other.blocks[block][:rows, :columns]
-                self.blocks[block][: part.shape[0], : part.shape[1]] += scale * part
+            for block, shape in self.index.shapes.items():
+                _plus(self.blocks[block], other.blocks[block], shape, scale)
         if other.used:
             self.balance += (1.0 / other.weight if as_one else 1.0) * other.balance
             self._extremes(other.mismatch_mw, other.mismatch_bus, other.islands, other.cycles)
@@ -203,12 +208,27 @@ class Sums:
         self._count(other.used, other.failed, other.minutes, weight, other.end)
 
     def mean(self, block: str) -> FloatArray:
-        """Means of a block, MW; pairs by supplier and taker; empty where no period was used."""
+        """Means of a block as an array, MW; pairs by supplier and taker; empty where no period was used."""
         if not self.used:
             return np.zeros((0, 0))
         rows, columns = self.index.shapes[block]
-        mean: FloatArray = self.blocks[block][:rows, :columns] / self.weight
+        held = self.blocks[block]
+        values = held.dense(rows, columns) if isinstance(held, Scattered) else held[:rows, :columns]
+        mean: FloatArray = values / self.weight
         return mean.T if block == "pair_up" else mean
+
+    def cells(self, block: str) -> tuple[IntArray, IntArray, FloatArray]:
+        """Means of a block above 0 by row and column, MW, shape (cell,); pairs by supplier and taker."""
+        held = self.blocks.get(block)
+        if self.used and isinstance(held, Scattered):
+            row, column, value = held.cells()
+            if block == "pair_up":
+                order = np.lexsort((row, column))
+                row, column, value = ints(column[order]), ints(row[order]), value[order]
+            return row, column, value / self.weight
+        mean = self.mean(block)
+        of_row, of_column = np.nonzero(mean > 0)
+        return ints(of_row), ints(of_column), mean[of_row, of_column]
 
     def means(self) -> dict[str, float]:
         """Means of the balance, MW; nan where no period was used."""
@@ -236,15 +256,31 @@ class Sums:
         self.fitted = self.index.size
         for block, (rows, columns) in self.index.shapes.items():
             held = self.blocks.get(block)
+            if isinstance(held, Scattered):
+                continue
+            if rows * columns > WIDE:
+                self.blocks[block] = Scattered() if held is None else Scattered.of(held)
+                continue
             if held is not None and held.shape[0] >= rows and held.shape[1] >= columns:
                 continue
-            self.blocks[block] = np.zeros((rows + ROOM if rows > 1 else rows, -(-columns // LANES) * LANES + ROOM))
+            made = np.zeros((rows + ROOM if rows > 1 else rows, -(-columns // LANES) * LANES + ROOM))
             if held is not None:
-                self.blocks[block][: held.shape[0], : held.shape[1]] = held
+                made[: held.shape[0], : held.shape[1]] = held
+            self.blocks[block] = made
+
+
+def _plus(total: Block, part: Block, shape: tuple[int, int], scale: float) -> None:
+    """Add a part to a total of the same index, which is scattered if the part is."""
+    if isinstance(total, Scattered):
+        row, column, value = (part if isinstance(part, Scattered) else Scattered.of(part)).cells()
+        total.add(row, column, scale * value)
+        return
+    own = part.dense(*shape) if isinstance(part, Scattered) else part[: shape[0], : shape[1]]
+    total[: own.shape[0], : own.shape[1]] += scale * own
 
 
 def _add(
-    totals: tuple[FloatArray, ...],
+    totals: tuple[Block, ...],
     weight: float,
     places: _Places,
     shares: Shares,
@@ -262,6 +298,7 @@ def _add(
         and branch.base is station.base is pairs.base
         and branch.column is pairs.column
         and not branch.cell_row.size + pairs.cell_row.size
+        and not any(isinstance(total, Scattered) for total in totals)
     ):
         base = branch.base
         add_way(
@@ -276,17 +313,21 @@ def _add(
             station.column is branch.column and shares.station_user is shares.user,
         )
         return
-    of_branch, of_station, of_pair, own = totals
     made = pairs.rows if isinstance(pairs, MixedRows) else ShareRows.of(pairs)
     user, at_station = column[shares.user], column[shares.station_user]
-    add_rows(of_branch, places.branch, user, *_entries(shares.branch), weight)
-    add_rows(of_station, places.station, at_station, *_entries(shares.station), weight)
-    add_rows(of_pair, other_column[others.user], user, *_entries(made), weight)
-    own[0, user] += weight * shares.user_mw
-
-
-def _entries(rows: ShareRows) -> tuple[IntArray, IntArray, FloatArray]:
-    return rows.first, rows.column, rows.mw
+    rows_of = (places.branch, places.station, other_column[others.user])
+    for total, row, at, rows in zip(
+        totals, rows_of, (user, at_station, user), (shares.branch, shares.station, made), strict=False
+    ):
+        if isinstance(total, Scattered):
+            total.add(np.repeat(row, np.diff(rows.first)), at[rows.column], weight * rows.mw)
+        else:
+            add_rows(total, row, at, rows.first, rows.column, rows.mw, weight)
+    own = totals[-1]
+    if isinstance(own, Scattered):
+        own.add(np.zeros_like(user), user, weight * shares.user_mw)
+    else:
+        own[0, user] += weight * shares.user_mw
 
 
 def state_of(sums: Sums) -> dict[str, Any]:
@@ -309,8 +350,7 @@ def state_of(sums: Sums) -> dict[str, Any]:
         "blocks": {},
     }
     for block, values in sums.blocks.items():
-        row, column = np.nonzero(values)
-        state["blocks"][block] = (row.astype(np.int32), column.astype(np.int32), values[row, column])
+        state["blocks"][block] = (values if isinstance(values, Scattered) else Scattered.of(values)).cells()
     return state
 
 
@@ -324,5 +364,9 @@ def sums_of(state: dict[str, Any], index: Index) -> Sums:
         sums._fit()
     for block, (row, column, values) in state["blocks"].items():
         of_row, of_column = SIDES[block]
-        sums.blocks[block][places[of_row][row] if of_row else row, places[of_column][column]] = values
+        row, column, held = places[of_row][row] if of_row else row, places[of_column][column], sums.blocks[block]
+        if isinstance(held, Scattered):
+            held.add(row, column, values)
+        else:
+            held[row, column] = values
     return sums

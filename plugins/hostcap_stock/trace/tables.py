@@ -45,11 +45,10 @@ class Left:
     def __init__(self) -> None:
         self.count, self.mw = 0, 0.0
 
-    def note(self, mean: np.ndarray[Any, Any], kept: np.ndarray[Any, Any]) -> None:
-        """Count what is more than 0 and not kept."""
-        small = (mean > 0) & ~kept
-        self.count += int(small.sum())
-        self.mw += float(mean[small].sum())
+    def note(self, mw: np.ndarray[Any, Any]) -> None:
+        """Count what is not kept."""
+        self.count += int(mw.size)
+        self.mw += float(mw.sum())
 
 
 def share_tables(labels: Labels, level: str, interval: str, sums: Sums, left: Left | None = None) -> list[Table]:
@@ -100,19 +99,21 @@ def _cells(
     """Direction, names of rows and columns, and MW of what is kept, up before down; both have names of each way."""
     for way, of_row, of_column in zip(_DIRECTIONS, rows, columns, strict=True):
         row_names, column_names = of_row.array(), of_column.array()
-        mean = sums.mean(f"{kind}_{way}")
+        row, column, mean = sums.cells(f"{kind}_{way}")
         kept = mean > labels.least_mw
         if left is not None:
-            left.note(mean, kept)
-        row, column = np.nonzero(kept)
-        yield way, row_names[row], column_names[column], mean[row, column]
+            left.note(mean[~kept])
+        yield way, row_names[row[kept]], column_names[column[kept]], mean[kept]
 
 
 def _losses(sums: Sums, users: tuple[Names, Names]) -> Iterator[Columns]:
     if not sums.used:
         return
     # What suppliers send as the downstream trace has it, and what takers take as the upstream trace has it.
-    traced = (sums.mean("pair_down").sum(axis=1), sums.mean("pair_up").sum(axis=0))
+    traced = []
+    for place, names in enumerate(users):
+        cells = sums.cells("pair_up" if place else "pair_down")
+        traced.append(np.bincount(cells[place], weights=cells[2], minlength=len(names.listed)))
     for place, way in enumerate(_DIRECTIONS):
         (own,) = sums.mean(f"own_{way}")
         user = np.flatnonzero(own > 0)
