@@ -34,6 +34,7 @@ FEWER = {
 SLOW = {
     "ckt5-fixed-time",
     "eu-lv-day-readings",
+    "ieee8500-import",
     "p1uhs23-day-instants",
     "p1uhs23-hv-day",
     "p1uhs23-hv-nodes",
