@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_search import Script, ScriptedPlan, by_step, from_own_level, scripts
+from scripted_plans import Script, ScriptedPlan, by_step, from_own_level, scripts
 
 from hostcap._arrays import IntArray
 from hostcap.errors import NotConvergedError, StoppedError

@@ -1,108 +1,13 @@
-"""The lock-out search on artificial plans, against answers written by hand and a second implementation."""
+"""The lock-out search on artificial plans, against answers written by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
-
 import numpy as np
 import pytest
-from attrs import evolve, frozen
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scripted_plans import HV, ScriptedPlan, breaking, by_step, from_own_level, search, statuses
 
 from hostcap.errors import NotConvergedError, StoppedError
-from hostcap.limits import Extremes
-from hostcap.power_flow import States
-from hostcap.search import NEVER, STATUSES, SearchResult, SearchRules, Status, lock_out_search
-
-HV = 0
-Levels = tuple[int, ...]
-
-
-class ScriptedPlan:
-    """A plan whose violations are written down; group 0 is the feeder, group g is scope g - 1.
-
-    What is broken may depend on the whole level vector. While a scope is open its level is the step, so that the
-    largest level is the step.
-    """
-
-    def __init__(
-        self,
-        broken: Callable[[Levels], Collection[int]],
-        *,
-        diverges: Callable[[Levels], bool] = lambda levels: False,
-        margins: Callable[[Levels], dict[int, float]] = lambda levels: {},
-    ) -> None:
-        self.broken, self.diverges, self.margins = broken, diverges, margins
-        self.solved: list[Levels] = []
-        self.wanted: list[set[str]] = []
-
-    def solve(self, levels: Any, want: Collection[str]) -> States:
-        assert levels.dtype == np.int32
-        assert levels.ndim == 2
-        assert np.all(levels >= 0)
-        margin = np.full((levels.shape[0], levels.shape[1] + 1, 2), np.inf)
-        converged = np.ones(levels.shape[0], dtype=bool)
-        for state, vector in enumerate(tuple(map(int, row)) for row in levels):
-            self.solved.append(vector)
-            self.wanted.append(set(want))
-            converged[state] = not self.diverges(vector)
-            margin[state, :, 0] = 0.25
-            for group, value in self.margins(vector).items():
-                margin[state, group, 0] = value
-            for group in self.broken(vector):
-                margin[state, group, 1] = -0.25
-        margin[~converged] = np.nan
-        row = np.where(np.isfinite(margin), 0, -1)
-        return States(
-            converged=converged,
-            iterations=np.full(len(converged), 7),
-            extremes=Extremes(margin=margin, row=row, families=("voltage-high", "thermal")),
-        )
-
-    def close(self) -> None:
-        pass
-
-
-def by_step(**script: Sequence[int]) -> Callable[[Levels], Collection[int]]:
-    """Broken groups by step: ``by_step(s3=[1, 2])``; the step is the largest level."""
-    table = {int(key[1:]): groups for key, groups in script.items()}
-    return lambda levels: table.get(max(levels), ())
-
-
-def from_own_level(*first: int | None) -> Callable[[Levels], Collection[int]]:
-    """Scope i is broken from its own level ``first[i]`` on; None never."""
-
-    def broken(levels: Levels) -> Collection[int]:
-        return [i + 1 for i, (own, limit) in enumerate(zip(levels, first, strict=True)) if limit and own >= limit]
-
-    return broken
-
-
-def search(
-    plan: ScriptedPlan, grows: str, *, max_steps: int = 10, stop_on_hv: bool = True, lock: bool = True, **more: Any
-) -> SearchResult:
-    """``grows``: a letter a scope: ``g`` may grow, ``n`` has no growth, ``c`` no customers."""
-    idle = {"g": Status.NO_GROWTH, "n": Status.NO_GROWTH, "c": Status.NO_CUSTOMERS}
-    return lock_out_search(
-        plan,
-        open_scopes=np.array([letter == "g" for letter in grows]),
-        idle=np.array([STATUSES.index(idle[letter]) for letter in grows], dtype=np.int32),
-        rules=SearchRules(max_steps=max_steps, stop_on_hv_violation=stop_on_hv, lock_group_on_violation=lock),
-        **more,
-    )
-
-
-def statuses(result: SearchResult) -> list[str]:
-    return [STATUSES[s].value for s in result.status]
-
-
-def breaking(result: SearchResult) -> dict[int, list[int]]:
-    return {int(s): row.tolist() for s, row in zip(result.breaking_step, result.breaking_levels, strict=True)}
-
-
-# --- one group, and several ----------------------------------------------------------------------------------------
+from hostcap.search import NEVER, SearchRules, lock_out_search
 
 
 def test_a_group_is_bound_one_step_below_its_first_violation() -> None:
@@ -143,9 +48,6 @@ def test_only_extremes_are_asked_for_while_searching() -> None:
     plan = ScriptedPlan(from_own_level(2))
     search(plan, "g")
     assert plan.wanted == [{"extremes"}] * 3
-
-
-# --- the start -----------------------------------------------------------------------------------------------------
 
 
 def test_a_group_broken_at_the_start_is_bound_at_start_and_the_others_go_on() -> None:
@@ -193,9 +95,6 @@ def test_a_start_that_does_not_converge_is_an_error_with_its_iterations() -> Non
     assert plan.solved == [(0, 0)]
 
 
-# --- max_steps -----------------------------------------------------------------------------------------------------
-
-
 def test_a_group_never_broken_is_unconstrained_at_max_steps() -> None:
     plan = ScriptedPlan(from_own_level(None, 2))
     result = search(plan, "gg", max_steps=3)
@@ -218,9 +117,6 @@ def test_a_violation_one_step_after_max_steps_is_never_seen() -> None:
     plan = ScriptedPlan(from_own_level(4))
     assert search(plan, "g", max_steps=3).level.tolist() == [3]
     assert max(plan.solved) == (3,)
-
-
-# --- the HV stop ---------------------------------------------------------------------------------------------------
 
 
 def test_an_hv_violation_stops_every_open_group_one_step_below_it() -> None:
@@ -266,9 +162,6 @@ def test_without_stop_on_hv_violation_hv_violations_are_recorded_and_move_nothin
     assert breaking(result) == {2: [2, 2]}
 
 
-# --- divergence ----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("stop_on_hv", [True, False])
 def test_a_step_that_diverges_ends_the_search_with_open_groups_one_step_below(stop_on_hv: bool) -> None:
     plan = ScriptedPlan(from_own_level(3, None, None), diverges=lambda levels: max(levels) == 5)
@@ -306,9 +199,6 @@ def test_a_diverged_group_has_no_step_at_which_a_violation_was_seen() -> None:
     assert result.iteration.tolist() == [NEVER]
 
 
-# --- after the lock, healing ---------------------------------------------------------------------------------------
-
-
 def test_a_violation_that_heals_one_step_later_locks_all_the_same() -> None:
     plan = ScriptedPlan(lambda levels: [1] if levels[0] == 3 else [])
     result = search(plan, "gg", max_steps=6)
@@ -339,9 +229,6 @@ def test_a_breach_after_the_lock_moves_neither_its_own_nor_another_level() -> No
     assert with_breach.breached_after_lock_at.tolist() == [3, NEVER]
 
 
-# --- groups that never open ----------------------------------------------------------------------------------------
-
-
 def test_groups_without_growth_or_customers_never_open_and_their_violations_move_nothing() -> None:
     plan = ScriptedPlan(by_step(s0=[1, 2], s1=[1, 2], s3=[1, 2, 3]))
     result = search(plan, "ncg")
@@ -368,9 +255,6 @@ def test_a_feeder_on_which_nothing_grows_is_solved_once() -> None:
     assert statuses(result) == ["no_growth", "no_customers"]
     assert plan.solved == [(0, 0)]
     assert result.last_solved_levels.tolist() == [0, 0]
-
-
-# --- lock_group_on_violation = false -------------------------------------------------------------------------------
 
 
 def test_without_locking_a_group_is_decided_once_and_keeps_growing() -> None:
@@ -410,9 +294,6 @@ def test_without_either_stop_the_search_records_hv_until_all_are_decided() -> No
     result = search(ScriptedPlan(by_step(s1=[HV], s2=[HV, 1], s3=[HV, 2])), "gg", lock=False, stop_on_hv=False)
     assert result.level.tolist() == [1, 2]
     assert [(seen.step, seen.levels.tolist()) for seen in result.hv_seen] == [(1, [1, 1]), (2, [2, 2]), (3, [3, 3])]
-
-
-# --- near-ties and reports -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("margin", "tie"), [(-0.9e-5, True), (-1.1e-5, False), (-2e-6, True)])
@@ -461,195 +342,3 @@ def test_what_the_caller_hands_over_is_not_changed() -> None:
     )
     assert open_scopes.tolist() == [True, False]
     assert idle.tolist() == [5, 5]
-
-
-# --- a second implementation, from section 5 of the method alone ---------------------------------------------------
-
-
-@frozen(kw_only=True)
-class Script:
-    """A random plan: group g is broken where the weighted sum of all levels is one of some numbers."""
-
-    grows: tuple[bool, ...]
-    weights: tuple[tuple[int, ...], ...]
-    totals: tuple[frozenset[int], ...]
-    diverges_from: int | None
-    max_steps: int
-    stop_on_hv: bool
-    lock: bool
-
-    def broken(self, levels: Levels) -> set[int]:
-        sums = [sum(w * n for w, n in zip(row, levels, strict=True)) for row in self.weights]
-        return {group for group, total in enumerate(sums) if total in self.totals[group]}
-
-    def margins(self, levels: Levels) -> dict[int, float]:
-        """Margins inside the limits, in slopes and jumps: what a search may guess from, rightly or wrongly."""
-        sums = [sum(w * n for w, n in zip(row, levels, strict=True)) for row in self.weights]
-        return {group: 0.02 + (-total % 11) / 10 for group, total in enumerate(sums)}
-
-    def plan(self) -> ScriptedPlan:
-        return ScriptedPlan(self.broken, diverges=self.diverges, margins=self.margins)
-
-    def diverges(self, levels: Levels) -> bool:
-        return self.diverges_from is not None and sum(levels) >= self.diverges_from
-
-
-def reference(script: Script) -> dict[str, Any]:
-    """Section 5, sentence by sentence; dictionaries by group from 1, no arrays."""
-    groups = range(1, len(script.grows) + 1)
-    open_ = {g for g in groups if script.grows[g - 1]}
-    decided: dict[int, tuple[str, int, int | None]] = {}  # status, level, iteration
-    breached: dict[int, int] = {}
-    breaking_states: dict[int, Levels] = {}
-    recorded: list[tuple[int, Levels]] = []
-    solved: list[tuple[int, Levels]] = []
-    s = 0
-    while True:
-        lock = {g: decided[g][1] for g in decided} if script.lock else {}
-        state = tuple(lock.get(g, s) if script.grows[g - 1] else 0 for g in groups)
-        if script.diverges(state):  # 2a
-            decided |= dict.fromkeys(open_, ("diverged", s - 1, None))
-            break
-        solved.append((s, state))
-        broken = script.broken(state)
-        if script.lock:  # 2d
-            for g in broken & set(decided):
-                breached.setdefault(g, s)
-        below = max(s - 1, 0)
-        own = open_ & broken  # 1, 2b, 2c
-        decided |= dict.fromkeys(own, ("bound" if s else "bound_at_start", below, s))
-        open_ -= own
-        stopped = 0 in broken and script.stop_on_hv
-        if own or stopped:
-            breaking_states[s] = state
-        if stopped:  # 1, 2b
-            decided |= dict.fromkeys(open_, ("stopped_by_hv", below, s))
-            break
-        if 0 in broken:
-            recorded.append((s, state))
-        if not open_:  # 2e
-            break
-        if s == script.max_steps:  # 3
-            decided |= dict.fromkeys(open_, ("unconstrained", s, None))
-            break
-        s += 1
-    final = [decided.get(g, ("no_growth", 0, None)) for g in groups]
-    return {
-        "status": [status for status, _, _ in final],
-        "level": [level for _, level, _ in final],
-        "iteration": [NEVER if iteration is None else iteration for _, _, iteration in final],
-        "breached": [breached.get(g, NEVER) for g in groups],
-        "breaking": {step: list(state) for step, state in breaking_states.items()},
-        "recorded": recorded,
-        "last_solved": solved[-1],
-        "states": s + 1,
-    }
-
-
-@st.composite
-def scripts(draw: st.DrawFn) -> Script:
-    size = draw(st.integers(1, 4))
-    weight = st.integers(0, 3)
-    row = st.tuples(*[weight] * size)
-    totals = st.frozensets(st.integers(0, 24), max_size=4)
-    return Script(
-        grows=draw(st.tuples(*[st.sampled_from([True, True, True, False])] * size)),
-        weights=tuple(draw(row) for _ in range(size + 1)),
-        totals=tuple(draw(totals) for _ in range(size + 1)),
-        diverges_from=draw(st.none() | st.integers(1, 30)),
-        max_steps=draw(st.integers(1, 9)),
-        stop_on_hv=draw(st.booleans()),
-        lock=draw(st.booleans()),
-    )
-
-
-@settings(max_examples=500, deadline=None, derandomize=True)
-@given(script=scripts(), widest=st.sampled_from([1, 1, 2, 3, 5, 8, 64]))
-def test_the_search_answers_as_a_naive_reading_of_the_method_does(script: Script, widest: int) -> None:
-    expected = reference(script)
-    plan = script.plan()
-    result = search(
-        plan,
-        "".join("g" if grows else "n" for grows in script.grows),
-        max_steps=script.max_steps,
-        stop_on_hv=script.stop_on_hv,
-        lock=script.lock,
-        widest=widest,
-    )
-    assert statuses(result) == expected["status"]
-    assert result.level.tolist() == expected["level"]
-    assert result.final_levels.tolist() == expected["level"]
-    violated = [status != "diverged" for status in expected["status"]]
-    assert result.iteration[violated].tolist() == np.array(expected["iteration"])[violated].tolist()
-    assert result.breached_after_lock_at.tolist() == expected["breached"]
-    assert breaking(result) == expected["breaking"]
-    assert [(seen.step, tuple(seen.levels.tolist())) for seen in result.hv_seen] == expected["recorded"]
-    assert (result.last_solved_step, tuple(result.last_solved_levels.tolist())) == expected["last_solved"]
-    assert result.last_step == expected["states"] - 1
-    assert result.states == len(plan.solved) >= expected["states"]
-    assert max(max(levels) for levels in plan.solved) <= script.max_steps
-    if widest == 1:
-        assert result.states == result.rounds == expected["states"]
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(script=scripts(), widest=st.integers(2, 70))
-def test_solving_many_states_at_once_changes_nothing_but_the_count_of_states(script: Script, widest: int) -> None:
-    letters = "".join("g" if grows else "n" for grows in script.grows)
-    rules: dict[str, Any] = {"max_steps": script.max_steps, "stop_on_hv": script.stop_on_hv, "lock": script.lock}
-    one, many = search(script.plan(), letters, **rules), search(script.plan(), letters, widest=widest, **rules)
-    assert evolve(many, states=one.states, rounds=one.rounds) == one
-    assert many.rounds <= one.rounds
-
-
-def test_a_window_holds_no_more_states_than_the_solver_wants() -> None:
-    sizes: list[int] = []
-
-    class Watched(ScriptedPlan):
-        def solve(self, levels: Any, want: Collection[str]) -> States:
-            sizes.append(len(levels))
-            return super().solve(levels, want)
-
-    result = search(Watched(from_own_level(None, 70)), "gg", max_steps=100, widest=16)
-    assert result.level.tolist() == [100, 69]
-    assert max(sizes) == 16
-    assert len(sizes) == result.rounds < 25
-
-
-def test_states_guessed_in_vain_that_diverge_or_break_are_no_answer() -> None:
-    # Group 1 locks at 3, after which all is well; were both to grow on, step 5 would break everything and 6 diverge.
-    plan = ScriptedPlan(
-        lambda levels: [1] if levels[0] == 3 else [HV, 2] if levels[0] >= 5 else [],
-        diverges=lambda levels: levels[0] >= 6,
-    )
-    result = search(plan, "gg", max_steps=20, widest=64)
-    assert result.level.tolist() == [2, 20]
-    assert statuses(result) == ["bound", "unconstrained"]
-    assert any(levels[0] >= 5 for levels in plan.solved)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(script=scripts(), order=st.randoms(use_true_random=False))
-def test_the_order_of_groups_does_not_matter(script: Script, order: Any) -> None:
-    size = len(script.grows)
-    perm = list(range(size))
-    order.shuffle(perm)  # new scope i is old scope perm[i]
-
-    def moved(levels: Levels) -> Levels:
-        old = [0] * size
-        for new, place in enumerate(perm):
-            old[place] = levels[new]
-        return tuple(old)
-
-    def broken(levels: Levels) -> set[int]:
-        groups = script.broken(moved(levels))
-        return {0 if g == 0 else perm.index(g - 1) + 1 for g in groups}
-
-    rules: dict[str, Any] = {"max_steps": script.max_steps, "stop_on_hv": script.stop_on_hv, "lock": script.lock}
-    letters = ["g" if grows else "n" for grows in script.grows]
-    first = search(ScriptedPlan(script.broken, diverges=script.diverges), "".join(letters), **rules)
-    plan = ScriptedPlan(broken, diverges=lambda levels: script.diverges(moved(levels)))
-    second = search(plan, "".join(letters[p] for p in perm), **rules)
-    assert second.level.tolist() == first.level[perm].tolist()
-    assert statuses(second) == [statuses(first)[p] for p in perm]
-    assert second.breached_after_lock_at.tolist() == first.breached_after_lock_at[perm].tolist()

@@ -3,194 +3,34 @@
 from __future__ import annotations
 
 import math
-import tomllib
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from attrs import evolve, field, frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from study_parts import GOOD, REGISTRY, Empty, HeadroomConfig, Network, SolverConfig, Voltage, read, same
 
 from hostcap.config import (
     Part,
     Scope,
     StudyDocument,
-    about,
     canonical,
-    non_negative,
-    positive,
     read_study,
-    structure_study,
 )
 from hostcap.errors import ConfigError
 from hostcap.plugins import (
-    AllocationPlugin,
-    ConstraintPlugin,
-    InitialStatePlugin,
-    NetworkPlugin,
     Registry,
     SolverPlugin,
-    StudyPlugin,
-    Takes,
-    WriterPlugin,
     hookimpl,
 )
-
-FOLDER = Path("/studies").absolute()
-
-
-@frozen(kw_only=True)
-class Empty:
-    pass
-
-
-@frozen(kw_only=True)
-class Network:
-    master: Path = field(metadata=about("Master file"))
-    bases_kv: tuple[float, ...] = ()
-    profiles: Path | None = None
-
-
-@frozen(kw_only=True)
-class HeadroomConfig:
-    step_kw: float = field(default=0.1, validator=positive)
-    max_steps: int = field(default=1000, validator=positive)
-
-
-@frozen(kw_only=True)
-class FixedLoad:
-    load_kw: float = field(validator=non_negative)
-    start: datetime | None = None
-
-
-@frozen(kw_only=True)
-class Voltage:
-    low_v: float = 216.0
-    high_v: float = 253.0
-
-    def __attrs_post_init__(self) -> None:
-        if self.low_v >= self.high_v:
-            raise ValueError(f"low_v must be below high_v, got {self.low_v} and {self.high_v}")
-
-
-@frozen(kw_only=True)
-class Point:
-    x: float = 0.0
-
-
-@frozen(kw_only=True)
-class SolverConfig:
-    max_iterations: int = field(default=100, validator=positive)
-    tolerance_pu: float = field(default=1e-6, validator=positive)
-    basis: Literal["normal", "emergency"] = "normal"
-    title: str = ""
-    weights: dict[str, float] = field(factory=dict)
-    points: tuple[Point, ...] = ()
-    centre: Point = Point()
-
-
-def same(config: Any) -> Any:
-    return config
-
-
-HEADROOM: StudyPlugin[HeadroomConfig] = StudyPlugin(
-    name="lv-headroom",
-    summary="Headroom",
-    config=HeadroomConfig,
-    parts={
-        "network": Takes(required=True),
-        "initial_state": Takes(default="as-modelled"),
-        "constraints": Takes(required=True),
-        "solver": Takes(default="opendss"),
-    },
-    make=lambda config, parts: same(config),
-)
-
-
-class Plugin:
-    @hookimpl
-    def hostcap_networks(self) -> list[NetworkPlugin[Any]]:
-        return [
-            NetworkPlugin(name="opendss", summary="", config=Network, make=same),
-            NetworkPlugin(name="bare", summary="", config=Empty, make=same),
-        ]
-
-    @hookimpl
-    def hostcap_studies(self) -> list[StudyPlugin[Any]]:
-        return [HEADROOM]
-
-    @hookimpl
-    def hostcap_initial_states(self) -> list[InitialStatePlugin[Any]]:
-        return [
-            InitialStatePlugin(name="as-modelled", summary="", config=Empty, make=same),
-            InitialStatePlugin(name="fixed-load", summary="", config=FixedLoad, make=same),
-        ]
-
-    @hookimpl
-    def hostcap_allocations(self) -> list[AllocationPlugin[Any]]:
-        return [AllocationPlugin(name="uniform", summary="", config=Empty, make=same)]
-
-    @hookimpl
-    def hostcap_constraints(self) -> list[ConstraintPlugin[Any]]:
-        return [
-            ConstraintPlugin(name="voltage", summary="", config=Voltage, make=same),
-            ConstraintPlugin(name="thermal", summary="", config=Empty, make=same),
-        ]
-
-    @hookimpl
-    def hostcap_solvers(self) -> list[SolverPlugin[Any]]:
-        return [
-            SolverPlugin(name="opendss", summary="", config=SolverConfig, make=same),
-            SolverPlugin(name="batched", summary="", config=Empty, make=same),
-        ]
-
-    @hookimpl
-    def hostcap_writers(self) -> list[WriterPlugin[Any]]:
-        return [
-            WriterPlugin(name="parquet", summary="", config=Empty, make=same),
-            WriterPlugin(name="csv", summary="", config=Empty, make=same),
-        ]
-
-
-REGISTRY = Registry.of(Plugin())
-GOOD = """
-name = "2025 export, LV"
-
-[scope]
-feeders = ["CRE21"]
-year = 2025
-
-[study]
-plugin = "lv-headroom"
-
-[network]
-plugin = "opendss"
-master = "networks/{feeder}/Master.dss"
-
-[[constraints]]
-plugin = "voltage"
-high_v = 250
-"""
-
-
-def data(**changes: Any) -> dict[str, Any]:
-    """The good study with top-level keys changed; a None takes the key out."""
-    return {key: value for key, value in (tomllib.loads(GOOD) | changes).items() if value is not None}
-
-
-def read(registry: Registry = REGISTRY, **changes: Any) -> StudyDocument:
-    return structure_study(data(**changes), FOLDER, registry)
 
 
 def findings(registry: Registry = REGISTRY, **changes: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         read(registry, **changes)
     return list(caught.value.problems)
-
-
-# --- what a good study becomes -----------------------------------------------------------------------------------
 
 
 def test_a_study_is_read_with_every_default_filled_in(tmp_path: Path) -> None:
@@ -225,9 +65,6 @@ def test_overrides_are_part_of_the_study(tmp_path: Path) -> None:
 def test_the_plugin_may_be_left_out_where_the_study_has_a_default() -> None:
     part = read(solver={"max_iterations": 50}).parts["solver"]
     assert part == Part(kind="solvers", plugin="opendss", config=SolverConfig(max_iterations=50))
-
-
-# --- what is refused ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -383,127 +220,6 @@ def test_a_conflict_matters_to_the_study_that_names_the_plugin() -> None:
     )
     assert read(registry).name == "2025 export, LV"
 
-
-# --- the canonical study -----------------------------------------------------------------------------------------
-
-
-def test_the_canonical_study_writes_every_default_out() -> None:
-    state = {"plugin": "fixed-load", "load_kw": 1, "start": datetime(2025, 1, 1, 5, tzinfo=UTC)}
-    assert canonical(read(initial_state=state, solver={"points": [{}, {"x": 1}]})) == (
-        """name = "2025 export, LV"
-
-[scope]
-feeders = ["CRE21"]
-scenario = "base"
-year = 2025
-
-[network]
-plugin = "opendss"
-master = "networks/{feeder}/Master.dss"
-bases_kv = []
-
-[study]
-plugin = "lv-headroom"
-step_kw = 0.1
-max_steps = 1000
-
-[initial_state]
-plugin = "fixed-load"
-load_kw = 1.0
-start = 2025-01-01T05:00:00Z
-
-[[constraints]]
-plugin = "voltage"
-low_v = 216.0
-high_v = 250.0
-
-[solver]
-plugin = "opendss"
-max_iterations = 100
-tolerance_pu = 1e-06
-basis = "normal"
-title = ""
-
-[solver.weights]
-
-[[solver.points]]
-x = 0.0
-
-[[solver.points]]
-x = 1.0
-
-[solver.centre]
-x = 0.0
-
-[[writers]]
-plugin = "parquet"
-"""
-    )
-
-
-def test_the_canonical_study_does_not_depend_on_the_order_or_the_folder() -> None:
-    document = read()
-    shuffled = evolve(document, parts=dict(reversed(list(document.parts.items()))))
-    assert canonical(shuffled) == canonical(document)
-    moved = structure_study(data(), Path("/elsewhere"), REGISTRY)
-    assert canonical(moved) == canonical(document)
-
-
-def floats(**limits: Any) -> st.SearchStrategy[float]:
-    return st.floats(allow_nan=False, allow_infinity=False, **limits)
-
-
-NAMES = st.from_regex(r"f[A-Za-z0-9äß_-]{0,12}", fullmatch=True)  # never "con", which Windows keeps
-PATHS = st.lists(st.sampled_from(["..", "a", "b c", "é", "x.dss", "{feeder}"]), min_size=1).map("/".join)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-SOLVERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "max_iterations": st.integers(1, 2**63 - 1),
-        "tolerance_pu": floats(min_value=0, exclude_min=True),
-        "basis": st.sampled_from(["normal", "emergency"]),
-        "title": TEXT,
-        "weights": st.dictionaries(TEXT, floats(), max_size=3),
-        "points": st.lists(st.fixed_dictionaries({}, optional={"x": floats()}), max_size=3),
-        "centre": st.fixed_dictionaries({}, optional={"x": floats()}),
-    },
-)
-STATES = st.fixed_dictionaries(
-    {"plugin": st.just("fixed-load"), "load_kw": floats(min_value=0)},
-    optional={"start": st.datetimes(timezones=st.just(UTC))},
-)
-NETWORKS = st.fixed_dictionaries(
-    {"plugin": st.just("opendss"), "master": PATHS.map(lambda path: f"{path}/{{feeder}}.dss")},
-    optional={"profiles": PATHS, "bases_kv": st.lists(floats(), max_size=4)},
-)
-STUDIES = st.fixed_dictionaries(
-    {
-        "scope": st.fixed_dictionaries(
-            {
-                "feeders": st.lists(NAMES, min_size=1, max_size=3, unique_by=str.casefold),
-                "year": st.integers(1900, 2200),
-            }
-        ),
-        "network": NETWORKS,
-    },
-    optional={
-        "solver": SOLVERS,
-        "initial_state": STATES,
-        "writers": st.lists(st.sampled_from([{"plugin": "csv"}, {"plugin": "parquet"}]), min_size=1, max_size=2),
-    },
-)
-
-
-@given(changes=STUDIES)
-def test_the_canonical_study_reads_back_as_the_same_study(changes: dict[str, Any]) -> None:
-    document = read(**changes)
-    text = canonical(document)
-    again = structure_study(tomllib.loads(text), FOLDER, REGISTRY)
-    assert again == document
-    assert canonical(again) == text
-
-
-# --- whatever a file holds ---------------------------------------------------------------------------------------
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(

@@ -8,219 +8,27 @@ import math
 import multiprocessing
 import re
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
+import desks
 import numpy as np
 import pyarrow.parquet
 import pytest
-from attrs import field, frozen
+from desks import RUN_FILE, Desk, Parts, content, files
 
-import hostcap_stock.writers.plugin
 from hostcap import Results, WorkPackage, check, read_results, run
-from hostcap.config import Scope, StudyDocument, about
+from hostcap.config import Scope, StudyDocument
 from hostcap.errors import (
     ConfigError,
-    HostcapError,
-    ModelError,
-    NotConvergedError,
     OutputError,
     PluginError,
     StoppedError,
 )
-from hostcap.findings import Finding, Severity
-from hostcap.network import Network, Origin
-from hostcap.plugins import Job, NetworkPlugin, Registry, SolverPlugin, StudyPlugin, Takes, hookimpl
-from hostcap.plugins.kinds import Preview
-from hostcap.tables import Chunk, Column, Table, TableSchema, findings_table
-from hostcap.testing.networks import SmallNetwork
+from hostcap.plugins import Registry, hookimpl
 from hostcap.workers import Workers
-
-RUN_FILE = "hostcap-run.json"
-ANSWER = TableSchema(
-    name="answer",
-    meaning="What a feeder's file says.",
-    columns=(
-        Column("work_package_id", "text", "Run", key=True),
-        Column("feeder", "text", "Feeder", key=True),
-        Column("says", "text", "The file's words"),
-        Column("times", "number", "Its length times a factor"),
-    ),
-)
-
-# --- parts that are made up ----------------------------------------------------------------------------------------
-
-
-@frozen(kw_only=True)
-class TextConfig:
-    file: Path = field(metadata=about("Text of a feeder"))
-
-
-@frozen(kw_only=True)
-class TextSource:
-    """A feeder is a text file; one that says ``unreadable`` does not load."""
-
-    config: TextConfig
-
-    def load(self, feeder: str) -> Network:
-        path = Path(str(self.config.file).replace("{feeder}", feeder))
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise ModelError(f"network.file: {path}: no such file") from None
-        if text == "unreadable":
-            raise ModelError(f"network.file: {path}: is unreadable")
-        network = SmallNetwork(feeder=feeder).bus("a", 0.4, group=1).group("t").build()
-        return attrs.evolve(
-            network,
-            findings=(Finding(severity=Severity.INFO, code="loaded", message="found on the way"),),
-            origin=Origin(source=self, feeder=feeder, content_hash=hashlib.sha256(text.encode()).hexdigest()),
-        )
-
-    def freeze(self, network: Network, operating_point: Any, settling: Any) -> Any:
-        raise NotImplementedError
-
-
-@frozen(kw_only=True)
-class EchoConfig:
-    factor: float = field(default=1.0, metadata=about("Times this"))
-
-
-@frozen
-class Echo:
-    """Repeats a feeder's text; some words make it fail."""
-
-    config: EchoConfig
-    asks: bool = True
-    hear: Callable[[str], None] = lambda feeder: None
-
-    def says(self, job: Job) -> str:
-        source = job.source
-        assert isinstance(source, TextSource)
-        return Path(str(source.config.file).replace("{feeder}", job.network.feeder)).read_text(encoding="utf-8")
-
-    def check(self, job: Job) -> Preview:
-        text = self.says(job)
-        if text == "no start":
-            raise NotConvergedError("the start does not converge")
-        return Preview(feeder=job.scope.feeder, facts=(("words", text),), findings=job.network.findings)
-
-    def run(self, job: Job) -> Iterator[Chunk]:
-        feeder, text = job.scope.feeder, self.says(job)
-        self.hear(feeder)
-        job.progress("echoing", 1, 2)
-        if self.asks and job.should_stop():
-            raise StoppedError(f"feeder {feeder!r}: stopped")
-        match text:
-            case "no start":
-                raise NotConvergedError("the start does not converge,\nnot at all", iterations=100)
-            case "ctrl-c":
-                raise KeyboardInterrupt
-            case "bug":
-                raise ZeroDivisionError
-        table = Table.build(
-            ANSWER,
-            {
-                "work_package_id": [job.work_package_id],
-                "feeder": [feeder],
-                "says": [text],
-                "times": [self.config.factor * len(text)],
-            },
-        )
-        noted = findings_table(
-            job.network.findings, work_package_id=job.work_package_id, scenario=job.scope.scenario, feeder=feeder
-        )
-        yield Chunk(scenario=job.scope.scenario, year=job.scope.year, feeder=feeder, tables=(table, noted))
-
-
-@frozen(kw_only=True)
-class Nothing:
-    pass
-
-
-class Parts:
-    """A plugin with the source, the study, and two solvers of which one asks for what the source cannot give."""
-
-    def __init__(self, *, asks: bool = True) -> None:
-        self.heard: list[str] = []
-        self.asks = asks
-
-    @hookimpl
-    def hostcap_networks(self) -> list[NetworkPlugin[Any]]:
-        return [
-            NetworkPlugin(
-                name="text",
-                summary="Text files",
-                config=TextConfig,
-                make=lambda config: TextSource(config=config),
-                capabilities=frozenset({"letters"}),
-            )
-        ]
-
-    @hookimpl
-    def hostcap_solvers(self) -> list[SolverPlugin[Any]]:
-        def solver(name: str, *needs: str) -> SolverPlugin[Any]:
-            make: Any = lambda config: config  # noqa: E731
-            return SolverPlugin(name=name, summary=name, config=Nothing, make=make, capabilities=frozenset(needs))
-
-        return [solver("reader", "letters"), solver("counter", "letters", "numbers")]
-
-    @hookimpl
-    def hostcap_studies(self) -> list[StudyPlugin[Any]]:
-        return [
-            StudyPlugin(
-                name="echo",
-                summary="Repeats",
-                config=EchoConfig,
-                parts={"network": Takes(required=True), "solver": Takes(default="reader")},
-                make=lambda config, parts: Echo(config, self.asks, self.heard.append),
-                tables=(ANSWER,),
-            )
-        ]
-
-
-@frozen(kw_only=True)
-class Desk:
-    """A folder with feeders' texts and studies about them."""
-
-    folder: Path
-    plugin: Parts = field(factory=Parts)
-
-    def write(self, **texts: str) -> tuple[str, ...]:
-        for feeder, text in texts.items():
-            (self.folder / f"{feeder}.txt").write_text(text, encoding="utf-8")
-        return tuple(texts)
-
-    def study(self, *feeders: str, more: str = "", **changes: str) -> WorkPackage:
-        listed = ", ".join(f'"{feeder}"' for feeder in feeders)
-        path = self.folder / "study.toml"
-        path.write_text(
-            f'name = "echoes"\n[scope]\nfeeders = [{listed}]\nyear = 2025\n'
-            '[network]\nplugin = "text"\nfile = "{feeder}.txt"\n[study]\nplugin = "echo"\n' + more,
-            encoding="utf-8",
-        )
-        registry = Registry.of(self.plugin, distribution="desk 1.0") | Registry.of(hostcap_stock.writers.plugin)
-        overrides = [f"{key.replace('__', '.')}={value}" for key, value in changes.items()]
-        return WorkPackage.read(path, registry=registry, overrides=overrides)
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    folder = tmp_path / "desk"
-    folder.mkdir()
-    return Desk(folder=folder)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 def run_file(folder: Path) -> dict[str, Any]:
@@ -229,13 +37,6 @@ def run_file(folder: Path) -> dict[str, Any]:
 
 def says(results: Results) -> dict[str, str]:
     return {row["feeder"]: row["says"] for row in results["answer"].rows()}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in files(folder)}
-
-
-# --- whole runs ----------------------------------------------------------------------------------------------------
 
 
 def test_a_run_gives_a_chunk_a_feeder_in_the_order_of_the_study(desk: Desk) -> None:
@@ -305,9 +106,6 @@ def test_every_writer_of_the_study_writes(desk: Desk, out: Path) -> None:
     assert {Path(name).suffix for name in files(out)} == {".csv", ".parquet", ".json"}
 
 
-# --- a feeder fails ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [("unreadable", "is unreadable"), ("no start", "the start does not converge,\nnot at all")],
@@ -350,9 +148,6 @@ def test_a_feeder_without_its_file_fails_alone_and_all_may_fail(desk: Desk, out:
     assert "no such file" in results.failed["F2"]
     assert results.names == ("findings",)
     assert run_file(out)["state"] == "failed"
-
-
-# --- stopping ------------------------------------------------------------------------------------------------------
 
 
 def stop_after(desk: Desk, feeder: str) -> Callable[[], bool]:
@@ -431,7 +226,7 @@ def test_a_bug_in_a_plugin_leaves_no_run_that_calls_itself_complete(desk: Desk, 
     results = run(desk.study("F1", "F2"), out=out)
     told = results.failed["F2"]
     assert told.startswith("ZeroDivisionError in ")
-    assert f"({__name__}, line " in told
+    assert f"({desks.__name__}, line " in told
     assert run_file(out)["state"] == "failed"
     assert "answer/base/F1/2025.parquet" in files(out)
 
@@ -461,124 +256,6 @@ class _Offers:
     @hookimpl
     def hostcap_networks(self) -> list[Any]:
         return [self.record]
-
-
-# --- folders -------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_run_again_gives_the_same_bytes_in_the_same_folder(desk: Desk, out: Path) -> None:
-    desk.write(F1="one")
-    run(desk.study("F1"), out=out)
-    before = {name: data for name, data in content(out).items() if name != RUN_FILE}
-    run(desk.study("F1"), out=out)
-    assert {name: data for name, data in content(out).items() if name != RUN_FILE} == before
-
-
-def test_a_folder_that_holds_another_studys_run_is_refused_and_left_as_it_was(desk: Desk, out: Path) -> None:
-    desk.write(F1="one")
-    run(desk.study("F1"), out=out)
-    before = content(out)
-    for _ in range(2):  # being refused once is no reason to be let in
-        with pytest.raises(OutputError, match="another study") as caught:
-            run(desk.study("F1", study__factor="2.0"), out=out)
-        assert str(out) in str(caught.value)
-        assert content(out) == before
-
-
-def test_a_folder_that_holds_the_run_of_other_input_is_refused_and_left_as_it_was(desk: Desk, out: Path) -> None:
-    desk.write(F1="one")
-    run(desk.study("F1"), out=out)
-    before = content(out)
-    desk.write(F1="another")
-    with pytest.raises(OutputError, match="other input"):
-        run(desk.study("F1"), out=out)
-    assert content(out) == before
-
-
-def test_a_folder_that_holds_something_else_is_refused_and_left_as_it_was(desk: Desk, out: Path) -> None:
-    out.mkdir()
-    (out / "thesis.txt").write_text("do not touch", encoding="utf-8")
-    desk.write(F1="one")
-    for _ in range(2):
-        with pytest.raises(OutputError, match="not empty"):
-            run(desk.study("F1"), out=out)
-        assert files(out) == ["thesis.txt"]
-
-
-def test_a_folder_with_another_study_of_the_same_given_id_is_refused(desk: Desk, out: Path) -> None:
-    # "a folder that holds another study's run is refused": an id that was given says nothing about the study.
-    given = "3d2c5e0e-5f0b-4f5e-8d5c-0d9b6f1f5a11"
-    desk.write(F1="one", F2="two")
-    run(attrs.evolve(desk.study("F1"), given_id=given), out=out)
-    before = content(out)
-    with pytest.raises(OutputError):
-        run(attrs.evolve(desk.study("F2", study__factor="2.0"), given_id=given), out=out)
-    assert content(out) == before
-
-
-def test_a_place_that_cannot_be_a_folder_is_refused_before_anything_is_loaded(desk: Desk, out: Path) -> None:
-    out.write_text("a file", encoding="utf-8")
-    told: list[str] = []
-    with pytest.raises(OutputError, match="is a file, not a folder") as caught:
-        run(desk.study("F1"), out=out, progress=lambda stage, done, total: told.append(stage))
-    assert str(out) in str(caught.value)
-    assert "--out" in str(caught.value)
-    assert told == []
-
-
-# --- ids -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_study_of_the_same_input_has_the_same_id(desk: Desk) -> None:
-    desk.write(F1="one", F2="two")
-    first, second = run(desk.study("F1", "F2")), run(desk.study("F1", "F2"))
-    assert first.work_package_id == second.work_package_id
-    assert uuid.UUID(first.work_package_id).version == 5
-
-
-def test_a_study_elsewhere_on_the_disk_has_the_same_id(desk: Desk, tmp_path: Path) -> None:
-    moved = tmp_path / "elsewhere" / "deeper"
-    moved.mkdir(parents=True)
-    other = Desk(folder=moved)
-    ids = []
-    for place in (desk, other):
-        place.write(F1="one")
-        ids.append(run(place.study("F1")).work_package_id)
-    assert ids[0] == ids[1]
-
-
-def test_the_id_changes_with_the_study_and_with_the_input(desk: Desk) -> None:
-    desk.write(F1="one", F2="two")
-    ids = [run(desk.study("F1")).work_package_id]
-    ids.append(run(desk.study("F1", study__factor="2.0")).work_package_id)
-    ids.append(run(desk.study("F1", scope__year="2026")).work_package_id)
-    ids.append(run(desk.study("F2")).work_package_id)
-    ids.append(run(desk.study("F1", "F2")).work_package_id)
-    desk.write(F1="One")
-    ids.append(run(desk.study("F1")).work_package_id)
-    assert len(set(ids)) == len(ids)
-
-
-def test_writing_a_default_out_does_not_change_the_id(desk: Desk) -> None:
-    desk.write(F1="one")
-    assert run(desk.study("F1")).work_package_id == run(desk.study("F1", study__factor="1.0")).work_package_id
-
-
-def test_a_given_id_is_used_and_carried_into_tables(desk: Desk) -> None:
-    given = "3d2c5e0e-5f0b-4f5e-8d5c-0d9b6f1f5a11"
-    desk.write(F1="one")
-    results = run(attrs.evolve(desk.study("F1"), given_id=given))
-    assert results.work_package_id == given
-    assert results["answer"]["work_package_id"].tolist() == [given]
-
-
-def test_a_given_id_that_is_none_is_refused_in_words(desk: Desk) -> None:
-    desk.write(F1="one")
-    with pytest.raises(HostcapError, match="my run"):
-        run(attrs.evolve(desk.study("F1"), given_id="my run"))
-
-
-# --- parts that do not fit -----------------------------------------------------------------------------------------
 
 
 def test_a_solver_that_asks_for_what_the_network_cannot_give_is_refused_naming_both(desk: Desk, out: Path) -> None:
@@ -659,9 +336,6 @@ def test_ending_workers_at_once_ends_no_process_that_somebody_else_started(tmp_p
         mine.kill()
         mine.join()
         mine.close()
-
-
-# --- check ---------------------------------------------------------------------------------------------------------
 
 
 def test_check_looks_at_every_feeder_and_writes_nothing(desk: Desk) -> None:

@@ -1,6 +1,6 @@
 """One OpenDSS engine, and all its hidden state, behind a few calls.
 
-Each fact relied on here has a test named after it in tests/plugins/opendss/test_engine_facts.py
+Each fact relied on here has a test named after it in tests/plugins/opendss/engine
 (OpenDSSDirect.py 0.9.4, DSS C-API 0.14.5). Nothing of the engine leaves this package.
 """
 
