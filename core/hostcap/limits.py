@@ -24,6 +24,7 @@ from hostcap._arrays import (
     ints,
     names,
 )
+from hostcap._limit_checks import check_places
 from hostcap.errors import ConfigError, HostcapError, PluginError
 from hostcap.network import _ByContent
 from hostcap.solution import Solution
@@ -156,7 +157,7 @@ def stated(constraints: Iterable[Constraint], network: Network) -> list[Limits]:
     """What constraints state on a feeder, in their order.
 
     Raises:
-        PluginError: What one of them returns are no limits.
+        PluginError: What one of them returns are no limits, or points beyond the feeder.
     """
     found: list[Limits] = []
     for constraint in constraints:
@@ -173,6 +174,7 @@ def stated(constraints: Iterable[Constraint], network: Network) -> list[Limits]:
                     f"{of} returned a list with {_a(limit)}; LinearLimits (as node_rows and conductor_rows make them) "
                     f"or a Measure is expected, and it lacks {', '.join(lacks)}"
                 )
+            check_places(of, limit, network)
         found += given
     return found
 

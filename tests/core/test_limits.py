@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hostcap.errors import ConfigError, PluginError
 from hostcap.limits import THERMAL, VOLTAGE_HIGH, VOLTAGE_LOW, LimitSet, LinearLimits, RowLabels, stated
 from hostcap.solution import Solution
+from hostcap.testing import street
 
 NONE = math.nan
 
@@ -627,3 +628,28 @@ def test_a_constraint_that_states_no_limits_is_named(given_limits: Any) -> None:
 def test_what_is_no_constraint_is_named() -> None:
     with pytest.raises(PluginError, match=r"type int stands for a constraint, but has no method limits\(network\)"):
         stated([cast("Any", 1)], cast("Any", None))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"labels": labels([0, 9, 1])}, r"labels\.group has 9; the feeder has groups 1 to 2, and 0 for itself"),
+        ({"labels": labels([0, -1, 1])}, r"labels\.group has -1; the feeder has groups 1 to 2"),
+        ({"node_index": [0, 1, 999]}, r"node_index has 999; the feeder has nodes 0 to \d+"),
+        ({"node_index": [0, -1, 2]}, r"node_index has -1; the feeder has nodes"),
+        ({"node_ptr": [0, 1, 3]}, r"node_ptr must rise from 0 to the 3 entries of node_index in 4 steps"),
+        ({"node_ptr": [0, 2, 1, 3]}, r"node_ptr must rise"),
+        ({"conductor_ptr": [0, 0, 0, 1]}, r"conductor_ptr must rise from 0 to the 0 entries of conductor_index"),
+    ],
+)
+def test_a_limit_that_points_beyond_the_feeder_is_its_authors_error(changed: dict[str, Any], told: str) -> None:
+    limit = linear([0, 1, 1], nodes=[{0: 1.0}, {1: 1.0}, {2: 1.0}], upper=[1.0, 2.0, 3.0])
+
+    @frozen
+    class Pointing:
+        def limits(self, network: Any) -> list[LinearLimits]:
+            return [evolve(limit, **changed)]
+
+    network = street()
+    with pytest.raises(PluginError, match=rf"^Pointing\.limits .*{told}"):
+        stated([Pointing()], network)

@@ -150,7 +150,7 @@ class NetworkSuite(PluginSuite):
         assert (np.abs(own - start.conductor_a[0]) / size).max() < 1e-9
 
     def test_a_written_point_is_what_the_start_draws(self, case: Case, network: Network) -> None:
-        """At no load and no generation, what flows is losses and charging alone: voltages rise or stay."""
+        """A start at no load and no generation is another than that of the model, where the model does something."""
         zero = np.zeros(network.injectors.name.size)
         point = attrs.evolve(
             modelled(network),
@@ -163,6 +163,10 @@ class NetworkSuite(PluginSuite):
         with case.make().freeze(network, point, Settling()) as frozen:
             assert np.array_equal(frozen.operating_point.load_kw, zero)
             assert bool(frozen.start.converged[0])
+            idle = np.array(frozen.start.node_v)
+        if any(np.any(powers) for powers in (network.injectors.load_kw, network.injectors.generation_kw)):
+            with case.make().freeze(network, modelled(network), Settling()) as frozen:
+                assert not np.array_equal(frozen.start.node_v, idle), "the start does not depend on the point"
 
     # Failure
 
@@ -269,12 +273,22 @@ class SolverSuite(PluginSuite):
     def test_extremes_and_violations_are_those_of_the_full_state(
         self, plan: Any, frozen: FrozenNetwork, limits: LimitSet
     ) -> None:
-        states = plan.solve(self.levels(frozen), EVERYTHING)
-        again = limits.extremes(states.solution, frozen.start)
-        assert again.margin == pytest.approx(states.extremes.margin, abs=1e-6, nan_ok=True)
-        assert np.array_equal(again.broken, states.extremes.broken)
-        found = limits.violations(states.solution, frozen.start)
-        assert np.array_equal(found.row, states.violations.row)
+        """For states within the limits, and for those of enough growth to break one."""
+        levels, broken = self.levels(frozen), False
+        for _ in range(14):
+            states = plan.solve(levels, EVERYTHING)
+            again = limits.extremes(states.solution, frozen.start)
+            assert again.margin == pytest.approx(states.extremes.margin, abs=1e-6, nan_ok=True)
+            assert np.array_equal(again.broken, states.extremes.broken)
+            found = limits.violations(states.solution, frozen.start)
+            assert np.array_equal(found.state, states.violations.state)
+            assert np.array_equal(found.row, states.violations.row)
+            assert found.value == pytest.approx(states.violations.value)
+            broken = bool(states.extremes.broken[1:].any())
+            if broken or not states.converged.all():
+                break
+            levels = levels * 2
+        assert broken, "no growth breaks a limit of the case's feeder; give Case(frozen=...) one where some does"
 
     def test_two_plans_on_one_start_do_not_disturb_each_other(
         self, case: Case, plan: Any, frozen: FrozenNetwork, limits: LimitSet

@@ -55,8 +55,8 @@ class FlowsSuite(PluginSuite):
             assert one == again
 
     def test_periods_are_given_one_by_one(self, flows: Any) -> None:
-        given = iter(flows.periods(Days()))
-        assert isinstance(given, Iterator)
+        given = flows.periods(Days())
+        assert isinstance(given, Iterator), "a list holds every period at once; yield them"
         assert isinstance(next(given), (FlowPeriod, FailedPeriod))
 
     def test_periods_of_one_topology_share_it(self, flows: Any) -> None:

@@ -168,10 +168,13 @@ class ConstraintSuite(PluginSuite):
                 _pointers(limit.node_ptr, limit.node_index, limit.lower.size, network.nodes.bus.size)
                 _pointers(limit.conductor_ptr, limit.conductor_index, limit.lower.size, network.conductors.node.size)
 
-    def test_dead_nodes_are_not_watched(self, limits: list[Any], network: Network) -> None:
-        for limit in limits:
-            if isinstance(limit, LinearLimits):
-                assert network.nodes.live[limit.node_index].all()
+    def test_dead_nodes_are_not_watched(self, case: Case, limits: list[Any], network: Network) -> None:
+        """On the feeder, and with one LV bus after the other switched off."""
+        _nothing_dead(network, limits)
+        constraint = case.make()
+        for bus in np.unique(network.nodes.bus[network.nodes.live & network.node_lv])[:8]:
+            dark = without_bus(network, int(bus))
+            _nothing_dead(dark, stated([constraint], dark))
 
     def test_a_batch_is_its_states_in_any_split_and_order(self, limits: list[Any], network: Network) -> None:
         start = nominal_start(network)
@@ -193,6 +196,23 @@ class ConstraintSuite(PluginSuite):
         margin = states.margin[np.isfinite(states.margin)]
         assert (margin > -BROKEN).all(), "a limit is broken although every voltage is nominal and no current flows"
 
+    def test_a_measure_reads_what_it_needs_and_nothing_else(self, limits: list[Any], network: Network) -> None:
+        """What it does not name in ``needs`` a solver may leave out."""
+        start, batch = nominal_start(network), random_states(network, 3)
+        for limit in limits:
+            if isinstance(limit, LinearLimits):
+                continue
+            kept = attrs.evolve(
+                batch,
+                node_v=batch.node_v if "nodes" in limit.needs else np.full_like(batch.node_v, np.nan),
+                conductor_a=batch.conductor_a if "branches" in limit.needs else np.full_like(batch.conductor_a, np.nan),
+            )
+            alone = np.asarray(limit.evaluate(kept, start if "start" in limit.needs else None))
+            assert np.array_equal(alone, evaluated(limit, batch, start), equal_nan=True), (
+                f"{type(limit).__name__} reads more than its needs say, {sorted(limit.needs)}; add nodes, branches or "
+                "start"
+            )
+
     def test_evaluating_writes_to_nothing(self, limits: list[Any], network: Network) -> None:
         start, batch = nominal_start(network), random_states(network, 3)
         before = pickle.dumps((start, batch))
@@ -206,6 +226,32 @@ class ConstraintSuite(PluginSuite):
             assert one.description == other.description
             assert np.array_equal(one.upper, other.upper, equal_nan=True)
             assert np.array_equal(one.lower, other.lower, equal_nan=True)
+
+
+def _nothing_dead(network: Network, limits: list[Any]) -> None:
+    nodes = network.nodes
+    dead = set(network.buses.name[np.setdiff1d(nodes.bus, nodes.bus[nodes.live])].tolist())
+    for limit in limits:
+        if isinstance(limit, LinearLimits):
+            at = network.conductors.node[limit.conductor_index]
+            assert nodes.live[limit.node_index].all(), f"{limit.description}: a row of a dead node"
+            assert nodes.live[at[at >= 0]].all(), f"{limit.description}: a row of a conductor at a dead node"
+        buses = set(limit.labels.equipment[limit.labels.equipment_type == "Bus"].tolist())
+        assert not buses & dead, f"{limit.description}: watched, and dead: {sorted(buses & dead)}"
+
+
+def without_bus(network: Network, bus: int) -> Network:
+    """The feeder with one bus switched off."""
+    nodes, conductors, customers = network.nodes, network.conductors, network.customers
+    live = nodes.live & (nodes.bus != bus)
+    fed = (conductors.node < 0) | live[conductors.node]
+    lit = customers.bus != bus
+    return attrs.evolve(
+        network,
+        nodes=attrs.evolve(nodes, live=live),
+        conductors=attrs.evolve(conductors, watched=conductors.watched & fed),
+        customers=attrs.evolve(customers, live=customers.live & lit, grows=customers.grows & lit),
+    )
 
 
 def _pointers(pointer: Any, index: Any, rows: int, columns: int) -> None:
