@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hostcap.config import describe, structure
+from hostcap.config import describe, structure, structure_study
 from hostcap.config.describe import Row
 from hostcap.config.study import Scope
 from hostcap.config.variants import Project, Variant
@@ -330,6 +330,33 @@ def test_keys_of_another_mode_are_refused_by_name(plugin: Key, foreign: list[str
     for key in foreign:
         line = refused(plugin, key, 1)
         assert line.startswith(f"{plugin[0]}.{key}: unknown key"), line
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "owners"),
+    [
+        ("initial_state", "load_kw_per_customer", "'fixed-load'"),
+        ("initial_state", "end_time", "'instants', 'peak-export' or 'peak-import'"),
+        ("injection", "dc_ac_ratio", "'pv-system'"),
+        ("allocation", "column", "'weighted'"),
+        ("study", "location_names", "'hv-node-headroom'"),
+    ],
+)
+def test_a_study_file_says_which_mode_a_foreign_key_belongs_to(table: str, key: str, owners: str) -> None:
+    data: dict[str, Any] = {
+        "name": "s",
+        "scope": {"feeders": ["f"], "year": 2025},
+        "network": {"plugin": "opendss", "master": "m.dss", "frequency_hz": 50},
+        "study": {"plugin": "lv-headroom"},
+        "initial_state": {"plugin": "zero-load"},
+        "constraints": [{"plugin": "voltage", "lv_max_v": 253.0}],
+    }
+    data[table] = data.get(table, {}) | {key: 1, "watts": 2}
+    with pytest.raises(ConfigError) as caught:
+        structure_study(data, FOLDER, default_registry())
+    foreign, nobodys = caught.value.problems
+    assert foreign.startswith(f"{table}.{key}: unknown key") and foreign.endswith(f"; it is a key of {owners}"), foreign
+    assert nobodys.startswith(f"{table}.watts: unknown key") and "it is a key" not in nobodys
 
 
 @pytest.mark.parametrize("plugin", list(configs()), ids="-".join)

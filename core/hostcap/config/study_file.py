@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from hostcap.config.study import Part, Scope, StudyDocument, bare_scope, is_bare
 from hostcap.config.toml_file import apply_overrides, read_toml
 from hostcap.config.variants import Project, Variant, variant_problems
 from hostcap.config.wording import alternatives, joined, key_text, shown
-from hostcap.errors import ConfigError, PluginConflictError, UnknownPluginError
+from hostcap.errors import ConfigError, PluginConflictError, PluginError, UnknownPluginError
 from hostcap.plugins._nearest import did_you_mean, suggestion
 from hostcap.plugins.kinds import KINDS, REPEATED, PluginRecord, StudyPlugin, Takes
 from hostcap.plugins.registry import Registry
@@ -266,8 +267,26 @@ class _Reader:
     def made(self, record: PluginRecord[Any], table: Mapping[str, Any], path: str) -> Part[Any] | None:
         """The part of a record, its config structured."""
         settings = {key: value for key, value in table.items() if key != "plugin"}
+        told = len(self.problems)
         config = self.structured(settings, record.config, path)
-        return None if config is None else Part(kind=record.kind, plugin=record.name, config=config)
+        if config is not None:
+            return Part(kind=record.kind, plugin=record.name, config=config)
+        foreign = {f"{joined(path, key)}: unknown key": self.owners(record, key) for key in settings}
+        self.problems[told:] = [
+            line + next((owners for begin, owners in foreign.items() if line.startswith(begin)), "")
+            for line in self.problems[told:]
+        ]
+        return None
+
+    def owners(self, record: PluginRecord[Any], key: str) -> str:
+        """Which other plugins of the kind have a key."""
+        kind, having = type(record), []
+        for name in self.registry.names(kind):
+            with suppress(PluginError):
+                other = self.registry.get(kind, name)
+                if key in map(key_of, config_fields(other.config)):
+                    having.append(repr(name))
+        return f"; it is a key of {alternatives(having)}" if having else ""
 
     def structured(self, table: Any, cls: type[T], path: str) -> T | None:
         """An instance of ``cls``; None where it is wrong and reported."""
