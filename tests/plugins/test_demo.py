@@ -60,6 +60,20 @@ def test_every_customer_of_the_demo_has_four_weeks_of_half_hours(demo_folder: Pa
     loads = (demo_folder / "feeder" / "Loads.dss").read_text(encoding="utf-8")
     assert set(readings["customer"]) == set(re.findall(r"New Load\.(\S+)", loads))
     assert ((readings["import_kw"] == 0) | (readings["export_kw"] == 0)).all()
+    assert (readings.groupby("customer")["import_kvar"].sum() > 0).all()
+
+
+def test_kvar_of_the_demo_are_those_of_the_appliances(demo_folder: Path) -> None:
+    """PV moves the kW of a meter and not its kvar: 0.15 to 0.35 for each kW that a home without PV takes."""
+    readings = pq.read_table(demo_folder / "feeder" / "readings.parquet").to_pandas()
+    sums = readings.groupby("customer")[["import_kw", "export_kw", "import_kvar"]].sum()
+    without = sums[(sums["export_kw"] == 0) & (sums.index != "hv_quarry")]
+    ratio = without["import_kvar"] / without["import_kw"]
+    assert ratio.between(0.149, 0.351).all()  # readings are rounded
+    assert ratio.max() - ratio.min() > 0.1
+    at_noon = readings[(readings["time"] == pd.Timestamp("2025-10-18T02:00Z")) & (readings["export_kw"] > 0)]
+    assert (at_noon["import_kvar"] > 0).all()
+    assert sums["import_kvar"]["hv_quarry"] == pytest.approx(0.2 * sums["import_kw"]["hv_quarry"])
 
 
 def test_the_evening_study_starts_at_the_peak_of_its_readings(demo_folder: Path) -> None:
@@ -77,6 +91,7 @@ def test_the_evening_study_starts_at_the_peak_of_its_readings(demo_folder: Path)
 
 
 def test_the_demo_is_small(demo_folder: Path) -> None:
+    assert 130_000 < (demo_folder / "feeder" / "readings.parquet").stat().st_size < 170_000
     size = sum(p.stat().st_size for p in demo_folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     assert size < 300_000
 
