@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
 import numpy as np
@@ -67,7 +67,9 @@ class TableSchema:
         return tuple(column.name for column in self.columns)
 
 
-def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any]:
+def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any] | Words:
+    if isinstance(values, Words) and column.type == "text":
+        return values
     listed = list(values) if not isinstance(values, np.ndarray) else values
     if column.type == "texts":
         # numpy would take lists of equal length for a second axis.
@@ -86,6 +88,75 @@ def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any]:
     return np.asarray(listed) if held else np.asarray(listed, _NUMPY[column.type])
 
 
+@frozen(eq=False)
+class Words:
+    """A column of text as places in a list: what a maker of many rows has, and spares reading every cell.
+
+    Attributes:
+        names: The list, object array; a name may stand there twice.
+        place: Place of each row's text, shape (row,).
+    """
+
+    names: np.ndarray[Any, Any]
+    place: np.ndarray[Any, Any]
+
+    @classmethod
+    def same(cls, text: str, size: int) -> Words:
+        """A column that says the same in every row."""
+        return cls(np.array([text], dtype=object), np.broadcast_to(np.int32(0), (size,)))
+
+    @classmethod
+    def of(cls, array: np.ndarray[Any, Any]) -> Words:
+        """From an array of texts."""
+        import pyarrow as pa
+
+        coded = pa.array(array, pa.string()).dictionary_encode()
+        names = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+        return cls(names, coded.indices.fill_null(names.size - 1).to_numpy())
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return int(self.place.size)
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The texts."""
+        found: np.ndarray[Any, Any] = self.names[self.place]
+        return found
+
+    def to_arrow(self) -> pa.Array:
+        """As a pyarrow array of strings."""
+        import pyarrow as pa
+
+        place = pa.array(np.ascontiguousarray(self.place, dtype=np.int32))
+        return pa.DictionaryArray.from_arrays(place, pa.array(self.names, pa.string())).dictionary_decode()
+
+
+class _Columns(Mapping[str, Any]):
+    """Columns by name; texts become arrays when somebody asks for them."""
+
+    def __init__(self, held: Mapping[str, Any]) -> None:
+        self._held = dict(held)
+
+    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] | Words = self._held[name]
+        return found.array() if isinstance(found, Words) else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def held(self, name: str) -> Any:
+        """A column as its maker gave it."""
+        return self._held[name]
+
+
+def _columns(given: Mapping[str, Any]) -> _Columns:
+    return given if isinstance(given, _Columns) else _Columns(given)
+
+
 @frozen(kw_only=True, eq=False)
 class Table:
     """One table.
@@ -97,12 +168,12 @@ class Table:
     """
 
     schema: TableSchema
-    columns: Mapping[str, np.ndarray[Any, Any]]
+    columns: Mapping[str, np.ndarray[Any, Any]] = field(converter=_columns)
     metadata: Mapping[str, str] = field(factory=dict)
 
     @classmethod
     def build(cls, schema: TableSchema, columns: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> Table:
-        """Make a table; every column of the schema must be there, and no other.
+        """Make a table; every column of the schema must be there, and no other; texts may be ``Words``.
 
         Raises:
             ValueError: A column is missing, unknown, or of another length.
@@ -121,10 +192,19 @@ class Table:
         return self.schema.name
 
     def __len__(self) -> int:
-        return next(iter(self.columns.values())).size if self.columns else 0
+        return int(self._held(self.schema.columns[0].name).size) if self.columns else 0
 
     def __getitem__(self, column: str) -> np.ndarray[Any, Any]:
         return self.columns[column]
+
+    def words(self, column: str) -> Words:
+        """A column of text as places in a list of names."""
+        held = self._held(column)
+        return held if isinstance(held, Words) else Words.of(held)
+
+    def _held(self, column: str) -> np.ndarray[Any, Any] | Words:
+        held: np.ndarray[Any, Any] | Words = cast("_Columns", self.columns).held(column)
+        return held
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows as dictionaries, for printing."""
@@ -145,7 +225,11 @@ class Table:
         }
         arrays, fields = [], []
         for column in self.schema.columns:
-            arrays.append(pa.array(self.columns[column.name], type=types[column.type], from_pandas=True))
+            held = self._held(column.name)
+            if isinstance(held, Words):
+                arrays.append(held.to_arrow())
+            else:
+                arrays.append(pa.array(held, type=types[column.type], from_pandas=True))
             about = {"unit": column.unit, "key": str(column.key).lower(), "meaning": column.meaning}
             fields.append(pa.field(column.name, types[column.type], metadata=about))
         described = json.dumps({"schema": attrs.asdict(self.schema), "metadata": dict(self.metadata)})
@@ -219,13 +303,34 @@ def _checked_type(text: str) -> ColumnType:
 def concatenate(tables: Sequence[Table]) -> Table:
     """Several tables of one schema as one, in order; metadata of the first."""
     first = tables[0]
-    columns = {}
+    if len(tables) == 1:
+        return first
+    columns: dict[str, Any] = {}
     for name in first.columns:
+        held = [t._held(name) for t in tables]
+        words = [h for h in held if isinstance(h, Words)]
+        if len(words) == len(held):
+            columns[name] = joined_words(words)
+            continue
         parts = [t.columns[name] for t in tables]
         if any(p.dtype == object for p in parts):
             parts = [p.astype(object) for p in parts]
         columns[name] = np.concatenate(parts)
     return Table(schema=first.schema, columns=columns, metadata=first.metadata)
+
+
+def joined_words(words: Sequence[Words]) -> Words:
+    """Columns of words one after the other."""
+    lists: dict[int, int] = {}
+    names: list[np.ndarray[Any, Any]] = []
+    size, places = 0, []
+    for each in words:
+        if id(each.names) not in lists:
+            lists[id(each.names)] = size
+            names.append(each.names)
+            size += each.names.size
+        places.append(each.place + np.int32(lists[id(each.names)]))
+    return Words(np.concatenate(names), np.concatenate(places))
 
 
 @frozen(kw_only=True)

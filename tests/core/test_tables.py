@@ -10,7 +10,17 @@ import pyarrow as pa
 import pytest
 
 from hostcap.findings import Finding, Severity
-from hostcap.tables import Chunk, Column, Results, Table, TableSchema, concatenate, findings_table, schema_from
+from hostcap.tables import (
+    Chunk,
+    Column,
+    Results,
+    Table,
+    TableSchema,
+    Words,
+    concatenate,
+    findings_table,
+    schema_from,
+)
 
 ALL = TableSchema(
     name="all",
@@ -197,6 +207,22 @@ def test_a_column_with_missing_values_in_one_table_only_stays_whole_when_joined(
     joined = concatenate([build(), build(count=[None, 9])])
     assert joined["count"].tolist() == [1, 2, None, 9]
     assert cells(there_and_back(joined)) == cells(joined)
+
+
+def test_text_may_be_places_in_a_list_of_names() -> None:
+    names = np.array(["a", "b", "unused"], dtype=object)
+    worded, plain = build(name=Words(names, np.array([1, 0]))), build(name=["b", "a"])
+    assert cells(worded) == cells(plain)
+    assert worded.to_arrow().equals(plain.to_arrow())
+    assert cells(there_and_back(worded)) == cells(plain)
+    for table in (worded, plain):
+        words = table.words("name")
+        assert [words.names[place] for place in words.place] == ["b", "a"]
+    same = build(name=Words.same("c", 2))
+    joined = concatenate([worded, same, worded])
+    assert joined["name"].tolist() == ["b", "a", "c", "c", "b", "a"]
+    assert joined.words("name").names.tolist() == ["a", "b", "unused", "c"], "lists are not said twice"
+    assert concatenate([worded, plain])["name"].tolist() == ["b", "a", "b", "a"]
 
 
 def results(*chunks: tuple[str, Table]) -> Results:

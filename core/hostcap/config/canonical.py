@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,28 +57,40 @@ def unstructure(config: Any, folder: Path, *, path: str = "") -> dict[str, Any]:
     Raises:
         ConfigError: A field is None whose default is not, which no file can say.
     """
+    try:
+        table: dict[str, Any] = _converter(folder).unstructure(config)
+    except _UnsayableError as error:
+        key, default = error.args
+        raise ConfigError(
+            f"{joined(path or type(config).__name__, key)}: nothing cannot be written to a study file, as leaving"
+            f" the key out means {shown(default)}"
+        ) from None
+    return table
+
+
+class _UnsayableError(Exception):
+    """A field is None whose default is not: its key and the default."""
+
+
+@lru_cache(maxsize=16)
+def _converter(folder: Path) -> Converter:
+    """Writes configs of a study file in ``folder``; to make one takes longer than to use it."""
     converter = Converter()
     converter.register_unstructure_hook(Path, lambda value: as_written(value, folder))
     converter.register_unstructure_hook(str, lambda value: value.value if isinstance(value, Enum) else value)
     converter.register_unstructure_hook(frozenset, sorted)
-    converter.register_unstructure_hook_func(
-        lambda t: attrs.has(t), lambda value: _class_table(converter, value, path or type(value).__name__)
-    )
-    table: dict[str, Any] = converter.unstructure(config)
-    return table
+    converter.register_unstructure_hook_func(lambda t: attrs.has(t), lambda value: _class_table(converter, value))
+    return converter
 
 
-def _class_table(converter: Converter, value: Any, path: str) -> dict[str, Any]:
+def _class_table(converter: Converter, value: Any) -> dict[str, Any]:
     table = {}
     for attribute in attrs.fields(type(value)):
         item = getattr(value, attribute.name)
         if not attribute.init:
             continue
         if item is None and (default := default_of(attribute)) is not None:
-            raise ConfigError(
-                f"{joined(path, key_of(attribute))}: nothing cannot be written to a study file, as leaving"
-                f" the key out means {shown(default)}"
-            )
+            raise _UnsayableError(key_of(attribute), default)
         if item is not None:
             # By what it is, not by what it is declared: a field typed as a base class keeps its own keys.
             table[key_of(attribute)] = converter.unstructure(item, unstructure_as=type(item))

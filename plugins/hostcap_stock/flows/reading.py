@@ -22,7 +22,7 @@ from hostcap.plugins._nearest import nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 1 << 20
 """Bytes of a CSV file that are read at once."""
 _MIXED = (
     "rows of the period {period} come back after those of another: two periods are mixed; expected all rows of a period"
@@ -209,6 +209,8 @@ def _runs(keys: Sequence[IntArray], size: int) -> Iterator[tuple[int, int]]:
 
 
 def _joined(key: tuple[str, ...], pieces: list[tuple[int, dict[str, Any]]]) -> Rows:
+    if len(pieces) == 1:
+        return Rows(key=key, columns=pieces[0][1], first_line=pieces[0][0])
     columns = {name: np.concatenate([piece[name] for _, piece in pieces]) for name in pieces[0][1]}
     return Rows(key=key, columns=columns, first_line=pieces[0][0])
 
@@ -221,12 +223,68 @@ def _blocks(path: Path, wanted: Sequence[Wanted], headerless: Sequence[str] | No
     """Columns of one block of rows after the other; ``headerless`` names all columns of a file without titles."""
     if not path.is_file():
         raise FlowsError(f"{path}: no such file")
-    batches = _parquet_batches(path, wanted) if _parquet(path) else _csv_batches(path, wanted, headerless)
-    line = 2 if headerless is None and not _parquet(path) else 1
+    done = 0
+    if not _parquet(path):
+        from hostcap_stock.flows.plain import NotPlainError
+
+        found = _found(path, headerless)
+        try:
+            for block in _plain_blocks(path, wanted, _titles(path, wanted, found), found, header=headerless is None):
+                yield block
+                done += int(next(iter(block.values())).size)
+            return
+        except NotPlainError:
+            pass
+    batches = _parquet_batches(path, wanted) if _parquet(path) else _csv_batches(path, wanted, headerless, after=done)
+    line = done + (2 if headerless is None and not _parquet(path) else 1)
     for titles, batch in batches:
         if batch.num_rows:
             yield {c.name: _values(path, c, titles[c.name], batch, line) for c in wanted if c.name in titles}
         line += batch.num_rows
+
+
+def _found(path: Path, headerless: Sequence[str] | None) -> list[str]:
+    """Titles of all columns of a CSV file."""
+    found = next(_lines(path), []) if headerless is None else list(headerless)
+    if not found:
+        raise FlowsError(f"{path}: the file is empty; expected a line of titles")
+    return found
+
+
+def _plain_blocks(
+    path: Path, wanted: Sequence[Wanted], titles: Mapping[str, str], found: Sequence[str], *, header: bool
+) -> Iterator[dict[str, Any]]:
+    """The rows of a CSV file as far as it is plain.
+
+    Raises:
+        NotPlainError: From here on.
+    """
+    from hostcap_stock.flows.plain import NUMBER, SKIPPED, WORD, Layout, NotPlainError, lines_of
+
+    kinds, lists = [SKIPPED] * len(found), dict[int, int]()
+    vocabularies: list[Vocabulary] = []
+    columns = {column.name: found.index(titles[column.name]) for column in wanted if column.name in titles}
+    for column in wanted:
+        if column.name not in columns:
+            continue
+        at, vocabulary = columns[column.name], column.vocabulary
+        kind = NUMBER if vocabulary is None else WORD
+        if vocabulary is not None:
+            if vocabulary not in vocabularies:
+                vocabularies.append(vocabulary)
+            lists.setdefault(at, vocabularies.index(vocabulary))
+        if kinds[at] not in (SKIPPED, kind) or (vocabulary and vocabularies[lists[at]] is not vocabulary):
+            raise NotPlainError  # read in two ways
+        kinds[at] = kind
+    layout = Layout(kinds=tuple(kinds), words=lists)
+    codes = [np.empty(0, dtype=np.int32)] * len(vocabularies)
+    for lines in lines_of(path, layout, header=header, block_bytes=BLOCK_BYTES):
+        new = (v.codes(words) for v, words in zip(vocabularies, lines.new, strict=True))
+        codes = [np.concatenate(both) for both in zip(codes, new, strict=True)]
+        yield {
+            name: lines.numbers[at] if kinds[at] == NUMBER else codes[lists[at]][lines.codes[at]]
+            for name, at in columns.items()
+        }
 
 
 def _values(path: Path, column: Wanted, title: str, batch: pa.RecordBatch, line: int) -> Any:
@@ -269,15 +327,14 @@ def _titles(path: Path, wanted: Sequence[Wanted], found: Sequence[str]) -> dict[
 
 
 def _csv_batches(
-    path: Path, wanted: Sequence[Wanted], headerless: Sequence[str] | None
+    path: Path, wanted: Sequence[Wanted], headerless: Sequence[str] | None, *, after: int = 0
 ) -> Iterator[tuple[dict[str, str], pa.RecordBatch]]:
+    """Rows of a CSV file of any kind, without the first ones, which are read."""
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
     header = headerless is None
-    found = next(_lines(path), []) if headerless is None else list(headerless)
-    if not found:
-        raise FlowsError(f"{path}: the file is empty; expected a line of titles")
+    found = _found(path, headerless)
     titles = _titles(path, wanted, found)
     by_title = {titles[c.name]: c for c in wanted if c.name in titles}
     word = pa.dictionary(pa.int32(), pa.string())
@@ -296,7 +353,9 @@ def _csv_batches(
             ),
         )
         for batch in reader:
-            yield titles, batch
+            read = min(after, batch.num_rows)
+            after -= read
+            yield titles, batch.slice(read)
     except pa.ArrowInvalid as error:
         raise _first_fault(path, found, by_title, header=header) or FlowsError(f"{path}: {error}") from error
 

@@ -143,6 +143,34 @@ def add_way(
 
 
 @_compiled
+def entries(total: FloatArray, rows: int, columns: int) -> tuple[IntArray, IntArray, FloatArray]:
+    """What of the first rows and columns is not 0: row, column and value of each, row by row."""
+    first = np.zeros(rows + 1, dtype=np.int64)
+    for n in range(rows):
+        count = 0
+        for k in range(columns):
+            count += 1 if total[n, k] != 0.0 else 0
+        first[n + 1] = first[n] + count
+    row, column = np.empty(first[rows], dtype=np.int32), np.empty(first[rows], dtype=np.int32)
+    value = np.empty(first[rows])
+    for n in range(rows):
+        at, end, k = first[n], first[n + 1], 0
+        while at < end:
+            if total[n, k] != 0.0:
+                row[at], column[at], value[at] = n, k, total[n, k]
+                at += 1
+            k += 1
+    return row, column, value
+
+
+@_compiled
+def add_entries(total: FloatArray, row: IntArray, column: IntArray, value: FloatArray, scale: float) -> None:
+    """``total[row, column] += scale * value``."""
+    for n in range(row.size):
+        total[row[n], column[n]] += scale * value[n]
+
+
+@_compiled
 def known(column_of: IntArray, user: IntArray, station_user: IntArray) -> bool:
     """Whether all users have columns."""
     least = 0

@@ -13,7 +13,9 @@ import numpy as np
 from attrs import frozen
 
 from hostcap.errors import OutputError
-from hostcap_stock.trace.sums import BLOCKS, Index, Sums, state_of, sums_of
+from hostcap_stock.trace.sums import Index, Sums, state_of, sums_of
+
+_PARTS = ("row", "column", "value")
 
 
 @frozen(kw_only=True)
@@ -37,8 +39,11 @@ class Kept:
             return
         path = _file(self.folder, day)
         state = state_of(sums)
-        arrays = {f"{block}_{n}": part for block, parts in state["blocks"].items() for n, part in enumerate(parts)}
-        plain = json.dumps({"names": state["names"], "plain": state["plain"], "notes": notes})
+        sizes = {block: parts[0].size for block, parts in state["blocks"].items()}
+        # One array for each of row, column and value: a file of many is slow to write.
+        parts = zip(*state["blocks"].values(), strict=True)
+        arrays: dict[str, Any] = dict(zip(_PARTS, map(np.concatenate, parts), strict=False))
+        plain = json.dumps({"names": state["names"], "plain": state["plain"], "notes": notes, "sizes": sizes})
         beside = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,9 +67,10 @@ class Kept:
         try:
             with np.load(path) as held:
                 plain = json.loads(held["plain"].tobytes().decode())
-                blocks = {
-                    block: tuple(held[f"{block}_{n}"] for n in range(3)) for block in BLOCKS if f"{block}_0" in held
-                }
+                sizes = plain.pop("sizes")
+                ends = np.cumsum(list(sizes.values()))[:-1]
+                cut = [np.split(held[part], ends) for part in _PARTS] if sizes else []
+                blocks = dict(zip(sizes, zip(*cut, strict=True), strict=True))
             return sums_of({**plain, "blocks": blocks}, index), plain["notes"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(f"{path}: cannot be read ({error}); remove it, and its day is traced again") from error

@@ -158,22 +158,23 @@ class _Run:
         """Days as they are finished, months and years as they end, everything last."""
         levels, as_one = self.study.config.levels, self.study.config.averaging == "averages"
         month, year, total = Sums(self.index), Sums(self.index), Sums(self.index)
+        of_shares = not {"month", "year", "total"}.isdisjoint(levels)
         following = [*self.days[1:], None]
         for (day, sums, chunk), next_day in zip(self._by_day(), following, strict=True):
             if chunk is not None:
                 yield chunk
-            month.merge(sums, as_one=as_one)
+            month.merge(sums, as_one=as_one, shares=of_shares)
             if next_day is not None and (next_day.year, next_day.month) == (day.year, day.month):
                 continue
             if "month" in levels:
                 yield self._chunk(day.year, f"{day:%m}", self._tables("month", f"{day:%Y-%m}", month))
-            year.merge(month, as_one=as_one, last_use=True)
+            year.merge(month, as_one=as_one, shares=of_shares, last_use=True)
             month = Sums(self.index)
             if next_day is not None and next_day.year == day.year:
                 continue
             if "year" in levels:
                 yield self._chunk(day.year, "", self._tables("year", f"{day:%Y}", year))
-            total.merge(year, as_one=as_one, last_use=True)
+            total.merge(year, as_one=as_one, shares=of_shares, last_use=True)
             year = Sums(self.index)
         yield self._last(total)
 

@@ -16,7 +16,7 @@ from attrs import define, field, fields, frozen
 from hostcap._arrays import FloatArray, IntArray, ints
 from hostcap.flows import FailedPeriod, FlowNetwork
 from hostcap.tracing import MixedRows, ShareRows, Shares, Trace, TraceBalance
-from hostcap_stock.trace.kernel import LANES, add_rows, add_way, known, side_by_side
+from hostcap_stock.trace.kernel import LANES, add_entries, add_rows, add_way, entries, known, side_by_side
 from hostcap_stock.trace.scattered import WIDE, Scattered
 
 Block = FloatArray | Scattered
@@ -47,6 +47,7 @@ class Names:
     def __init__(self) -> None:
         self.listed: list[str] = []
         self._place: dict[str, int] = {}
+        self._array: np.ndarray[Any, Any] = np.empty(0, dtype=object)
 
     def places(self, names: Iterable[str]) -> IntArray:
         """Place of each name; new ones are put at the end."""
@@ -61,9 +62,9 @@ class Names:
 
     def array(self) -> np.ndarray[Any, Any]:
         """The names, object array."""
-        array = np.empty(len(self.listed), dtype=object)
-        array[:] = self.listed
-        return array
+        if self._array.size < len(self.listed):
+            self._array = np.array(self.listed, dtype=object)
+        return self._array
 
 
 @frozen(eq=False)
@@ -154,6 +155,7 @@ class Sums:
     islands: int = 0
     cycles: int = 0
     fitted: tuple[int, ...] = ()
+    _entries: dict[str, tuple[IntArray, IntArray, FloatArray]] = field(factory=dict, init=False)
 
     def cleared(self) -> Sums:
         """Empty sums in the memory of these, which are then of no more use: handing out fresh memory is slow."""
@@ -166,6 +168,7 @@ class Sums:
 
     def add(self, trace: Trace) -> None:
         """Add a traced period."""
+        self._entries.clear()
         places = self.index.of(trace.network)
         self.index.place(places, trace)
         self._fit()
@@ -185,22 +188,28 @@ class Sums:
         """Count a period that failed."""
         self._count(0, 1, 0.0, 0.0, period.end)
 
-    def merge(self, other: Sums, *, as_one: bool, last_use: bool = False) -> None:
+    def merge(self, other: Sums, *, as_one: bool, shares: bool = True, last_use: bool = False) -> None:
         """Add the sums of a part.
 
         Args:
             other: The part.
             as_one: Its mean weighs 1, whatever its length; else it weighs the length of its periods.
+            shares: Add shares as well as counts and the balance.
             last_use: ``other`` is of no more use, so that its memory may be taken over.
         """
+        self._entries.clear()
         if other.used and last_use and not as_one and not self.blocks:
             self.blocks, other.blocks = other.blocks, {}
             self.fitted, other.fitted = other.fitted, ()
-        elif other.used:
+        elif other.used and shares:
             self._fit()
             scale = 1.0 / other.weight if as_one else 1.0
-            for block, shape in self.index.shapes.items():
-                _plus(self.blocks[block], other.blocks[block], shape, scale)
+            for block, total in self.blocks.items():
+                row, column, value = other.entries(block)
+                if isinstance(total, Scattered):
+                    total.add(row, column, scale * value)
+                else:
+                    add_entries(total, row, column, value, scale)
         if other.used:
             self.balance += (1.0 / other.weight if as_one else 1.0) * other.balance
             self._extremes(other.mismatch_mw, other.mismatch_bus, other.islands, other.cycles)
@@ -218,17 +227,27 @@ class Sums:
         return mean.T if block == "pair_up" else mean
 
     def cells(self, block: str) -> tuple[IntArray, IntArray, FloatArray]:
-        """Means of a block above 0 by row and column, MW, shape (cell,); pairs by supplier and taker."""
-        held = self.blocks.get(block)
-        if self.used and isinstance(held, Scattered):
-            row, column, value = held.cells()
-            if block == "pair_up":
-                order = np.lexsort((row, column))
-                row, column, value = ints(column[order]), ints(row[order]), value[order]
-            return row, column, value / self.weight
-        mean = self.mean(block)
-        of_row, of_column = np.nonzero(mean > 0)
-        return ints(of_row), ints(of_column), mean[of_row, of_column]
+        """Means of a block that are not 0 by row and column, MW, shape (cell,); pairs by supplier and taker."""
+        row, column, value = self.entries(block)
+        if block == "pair_up":
+            order = np.lexsort((row, column))
+            row, column, value = ints(column[order]), ints(row[order]), value[order]
+        return row, column, value / self.weight if self.used else value
+
+    def entries(self, block: str) -> tuple[IntArray, IntArray, FloatArray]:
+        """What of a block is not 0 by row and column, MW times minutes; kept until something is added."""
+        found = self._entries.get(block)
+        if found is None:
+            held = self.blocks.get(block)
+            if isinstance(held, Scattered):
+                return held.cells()
+            if held is None or not self.used:
+                found = entries(np.zeros((0, 0)), 0, 0)
+            else:
+                rows, columns = self.index.shapes[block]
+                found = entries(held, min(rows, held.shape[0]), min(columns, held.shape[1]))
+            self._entries[block] = found
+        return found
 
     def means(self) -> dict[str, float]:
         """Means of the balance, MW; nan where no period was used."""
@@ -267,16 +286,6 @@ class Sums:
             if held is not None:
                 made[: held.shape[0], : held.shape[1]] = held
             self.blocks[block] = made
-
-
-def _plus(total: Block, part: Block, shape: tuple[int, int], scale: float) -> None:
-    """Add a part to a total of the same index, which is scattered if the part is."""
-    if isinstance(total, Scattered):
-        row, column, value = (part if isinstance(part, Scattered) else Scattered.of(part)).cells()
-        total.add(row, column, scale * value)
-        return
-    own = part.dense(*shape) if isinstance(part, Scattered) else part[: shape[0], : shape[1]]
-    total[: own.shape[0], : own.shape[1]] += scale * own
 
 
 def _add(
@@ -349,8 +358,8 @@ def state_of(sums: Sums) -> dict[str, Any]:
         },
         "blocks": {},
     }
-    for block, values in sums.blocks.items():
-        state["blocks"][block] = (values if isinstance(values, Scattered) else Scattered.of(values)).cells()
+    for block in sums.blocks if sums.used else ():
+        state["blocks"][block] = sums.entries(block)
     return state
 
 

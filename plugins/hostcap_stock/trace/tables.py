@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from hostcap.operating_point import FeederScope
-from hostcap.tables import Table, TableSchema, concatenate
+from hostcap.tables import Table, TableSchema, Words, concatenate, joined_words
 from hostcap_stock.trace.schemas import (
     BRANCH_SHARES,
     GENERATOR_TO_LOAD,
@@ -19,7 +19,7 @@ from hostcap_stock.trace.schemas import (
 )
 from hostcap_stock.trace.sums import Names, Sums
 
-Columns = dict[str, np.ndarray[Any, Any]]
+Columns = dict[str, Any]
 _DIRECTIONS = ("up", "down")
 
 
@@ -58,12 +58,12 @@ def share_tables(labels: Labels, level: str, interval: str, sums: Sums, left: Le
     tables = []
     for schema, column, rows in ((BRANCH_SHARES, "branch", branch), (STATION_SHARES, "station", station)):
         parts = [
-            {"direction": _same(way, mw.size), column: names, "node": nodes, "mw": mw}
+            {"direction": Words.same(way, mw.size), column: names, "node": nodes, "mw": mw}
             for way, names, nodes, mw in _cells(labels, sums, column, (rows, rows), users, left)
         ]
         tables.append(_built(labels, schema, level, interval, sums, parts))
     parts = [
-        {"direction": _same(way, mw.size), "generator": names, "load": nodes, "mw": mw}
+        {"direction": Words.same(way, mw.size), "generator": names, "load": nodes, "mw": mw}
         for way, names, nodes, mw in _cells(labels, sums, "pair", (users[0], users[0]), (users[1], users[1]), None)
     ]
     tables.append(_built(labels, GENERATOR_TO_LOAD, level, interval, sums, parts))
@@ -95,15 +95,16 @@ def joined(tables: list[Table]) -> list[Table]:
 
 def _cells(
     labels: Labels, sums: Sums, kind: str, rows: tuple[Names, Names], columns: tuple[Names, Names], left: Left | None
-) -> Iterator[tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+) -> Iterator[tuple[str, Words, Words, np.ndarray[Any, Any]]]:
     """Direction, names of rows and columns, and MW of what is kept, up before down; both have names of each way."""
     for way, of_row, of_column in zip(_DIRECTIONS, rows, columns, strict=True):
-        row_names, column_names = of_row.array(), of_column.array()
         row, column, mean = sums.cells(f"{kind}_{way}")
         kept = mean > labels.least_mw
         if left is not None:
             left.note(mean[~kept])
-        yield way, row_names[row[kept]], column_names[column[kept]], mean[kept]
+        if not kept.all():
+            row, column, mean = row[kept], column[kept], mean[kept]
+        yield way, Words(of_row.array(), row), Words(of_column.array(), column), mean
 
 
 def _losses(sums: Sums, users: tuple[Names, Names]) -> Iterator[Columns]:
@@ -120,34 +121,32 @@ def _losses(sums: Sums, users: tuple[Names, Names]) -> Iterator[Columns]:
         mw, other = own[user], traced[place][user]
         loss = mw - other if way == "up" else other - mw
         yield {
-            "direction": _same(way, user.size),
-            "node": users[place].array()[user],
+            "direction": Words.same(way, user.size),
+            "node": Words(users[place].array(), user),
             "mw": mw,
             "traced_mw": other,
             "loss_mw": loss,
         }
 
 
-def _same(value: str, size: int) -> np.ndarray[Any, Any]:
-    array = np.empty(size, dtype=object)
-    array[:] = value
-    return array
-
-
 def _built(labels: Labels, schema: TableSchema, level: str, interval: str, sums: Sums, parts: list[Columns]) -> Table:
     own = [name for name in schema.names if parts and name in parts[0]]
-    columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in own}
+    columns: dict[str, Any] = {name: _after_each_other([part[name] for part in parts]) for name in own}
     size = columns[own[0]].size if own else 0
     end = np.datetime64("NaT") if sums.end is None else np.datetime64(sums.end.replace(tzinfo=None), "us")
     columns |= {
-        "work_package_id": _same(labels.work_package_id, size),
-        "scenario": _same(labels.scope.scenario, size),
-        "feeder": _same(labels.scope.feeder, size),
-        "level": _same(level, size),
-        "interval": _same(interval, size),
+        "work_package_id": Words.same(labels.work_package_id, size),
+        "scenario": Words.same(labels.scope.scenario, size),
+        "feeder": Words.same(labels.scope.feeder, size),
+        "level": Words.same(level, size),
+        "interval": Words.same(interval, size),
         "timestamp": np.full(size, end, dtype="datetime64[us]"),
         "periods_used": np.full(size, sums.used),
         "periods_failed": np.full(size, sums.failed),
     }
     columns = {name: columns[name] if name in columns else np.empty(0, dtype=object) for name in schema.names}
     return Table.build(schema, columns, labels.metadata)
+
+
+def _after_each_other(parts: list[Any]) -> Any:
+    return joined_words(parts) if isinstance(parts[0], Words) else np.concatenate(parts)

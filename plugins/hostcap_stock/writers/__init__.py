@@ -58,7 +58,7 @@ def _write_whole(
     tables: tuple[str, ...] | None,
     ending: str,
     write: Callable[[Table, Path], None],
-    more: Iterable[tuple[PurePosixPath, Callable[[], str]]] = (),
+    more: Iterable[tuple[PurePosixPath, Callable[[], bytes]]] = (),
 ) -> None:
     """Write every chosen table, and more texts, beside their places, then move all there: whole or not at all."""
     moves: list[tuple[Path, Path]] = []
@@ -76,7 +76,7 @@ def _write_whole(
             final.parent.mkdir(parents=True, exist_ok=True)
             beside = final.with_name(f".{final.name}.{os.getpid()}.part")
             moves.append((beside, final))
-            beside.write_text(text(), encoding="utf-8", newline="\n")
+            beside.write_bytes(text())
         _move_all(moves)
     except OSError as error:
         raise OutputError(f"{folder}: cannot write results: {error.strerror or error}") from error

@@ -42,6 +42,11 @@ def cells(
     lines = name_end.size
     text = np.empty(names.size + lines * (1 + width * (3 + decimals)) + 20 * values.size, dtype=np.uint8)
     number, digits = np.zeros(width, dtype=np.int64), np.empty(24, dtype=np.uint8)
+    # Cells of 0, as many as there may be side by side.
+    nothing = 3 + decimals
+    nought = np.full(width * nothing, 48, dtype=np.uint8)
+    for k in range(width):
+        nought[k * nothing], nought[k * nothing + 2] = 44, 46
     at, begin = 0, 0
     for line in range(lines):
         for n in range(begin, name_end[line]):
@@ -50,15 +55,18 @@ def cells(
         begin = name_end[line]
         for n in range(first[line], first[line + 1]):
             number[column[n]] = values[n]
-        for k in range(width):
+        k = 0
+        while k < width:
+            if number[k] == 0:
+                low = k
+                while k < width and number[k] == 0:
+                    k += 1
+                run = (k - low) * nothing
+                text[at : at + run] = nought[:run]
+                at += run
+                continue
             text[at] = 44  # a comma
             at += 1
-            if number[k] == 0:
-                text[at], text[at + 1] = 48, 46
-                for place in range(decimals):
-                    text[at + 2 + place] = 48
-                at += 2 + decimals
-                continue
             left, count = number[k], 0
             while left > 0 or count <= decimals:
                 digits[count] = 48 + left % 10
@@ -70,6 +78,7 @@ def cells(
                 if place == decimals:
                     text[at] = 46  # a point
                     at += 1
+            k += 1
         text[at] = 10
         at += 1
         for n in range(first[line], first[line + 1]):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hostcap.tables import Chunk, Table
+from hostcap.tables import Chunk, Table, Words
 
 _FOLDERS = {"period": "tp", "day": "d", "month": "m", "year": "y", "total": "t"}
 _KINDS = {"branch_shares": ("t", "branch"), "station_shares": ("s", "station")}
@@ -22,7 +22,7 @@ DECIMALS = 4
 _SPECIAL = re.compile(r'[",\r\n]')
 
 
-def wide_files(chunk: Chunk) -> Iterator[tuple[PurePosixPath, Callable[[], str]]]:
+def wide_files(chunk: Chunk) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
     """Path and text of each wide file of a chunk; none where it holds no shares of a trace."""
     for table in chunk.tables:
         if table.name not in _KINDS:
@@ -30,12 +30,23 @@ def wide_files(chunk: Chunk) -> Iterator[tuple[PurePosixPath, Callable[[], str]]
         kind, asset = _KINDS[table.name]
         # The feeder, where flows are made of a network and a run has several.
         below = PurePosixPath(table.metadata.get("system", ""))
-        for level, interval in dict.fromkeys(zip(table["level"], table["interval"], strict=True)):
-            at = (table["level"] == level) & (table["interval"] == interval)
-            for direction in ("down", "up"):
-                rows = np.flatnonzero(at & (table["direction"] == direction))
-                name = "_".join([f"{kind}{direction[0]}", *_stamp(level, interval)])
-                yield PurePosixPath(_FOLDERS[level]) / below / f"{name}.csv", _Wide(table, asset, rows)
+        level, interval, direction = (table.words(name) for name in ("level", "interval", "direction"))
+        which = level.place.astype(np.int64) * interval.names.size + interval.place
+        for first in _first_of_each(which):
+            at = which == which[first]
+            words = level.names[level.place[first]], interval.names[interval.place[first]]
+            for way in ("down", "up"):
+                rows = np.flatnonzero(at & (direction.names == way)[direction.place])
+                name = "_".join([f"{kind}{way[0]}", *_stamp(*words)])
+                yield PurePosixPath(_FOLDERS[words[0]]) / below / f"{name}.csv", _Wide(table, asset, rows)
+
+
+def _first_of_each(values: np.ndarray[Any, Any]) -> list[int]:
+    """Place of the first of each value, in the order met."""
+    if not values.size or (values[0] == values).all():
+        return [0] if values.size else []
+    _, first = np.unique(values, return_index=True)
+    return sorted(first.tolist())
 
 
 def _stamp(level: str, interval: str) -> list[str]:
@@ -52,15 +63,15 @@ class _Wide:
     def __init__(self, table: Table, asset: str, rows: np.ndarray[Any, Any]) -> None:
         self._table, self._asset, self._rows = table, asset, rows
 
-    def __call__(self) -> str:
+    def __call__(self) -> bytes:
         """The text."""
-        assets, row = _coded(self._table[self._asset][self._rows])
-        nodes, column = _coded(self._table["node"][self._rows])
+        assets, row = _coded(self._table.words(self._asset), self._rows)
+        nodes, column = _coded(self._table.words("node"), self._rows)
         order = np.argsort(row, kind="stable")
         values = np.asarray(self._table["mw"][self._rows], dtype=np.float64)[order]
         first = np.searchsorted(row[order], np.arange(len(assets) + 1))
         lines = _lines([_quoted(name) for name in assets], first, column[order], values, len(nodes))
-        return ",".join(["", *map(_quoted, nodes)]) + "\n" + lines
+        return (",".join(["", *map(_quoted, nodes)]) + "\n").encode() + lines
 
 
 def _lines(
@@ -69,25 +80,26 @@ def _lines(
     column: np.ndarray[Any, Any],
     values: np.ndarray[Any, Any],
     width: int,
-) -> str:
+) -> bytes:
     """A line for each name; what its cells do not say is 0."""
     from hostcap_stock.writers.cells import cells, numbers
 
     encoded = [name.encode() for name in names]
     ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
     joined = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-    return cells(joined, ends, first, column, numbers(values, DECIMALS), width, DECIMALS).tobytes().decode()
+    return cells(joined, ends, first, column, numbers(values, DECIMALS), width, DECIMALS).tobytes()
 
 
-def _coded(names: np.ndarray[Any, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:
-    """Names in order, each once, and the place of each entry's among them."""
-    import pyarrow as pa
-
-    coded = pa.array(names, pa.string()).dictionary_encode()
-    met = coded.dictionary.to_pylist()
-    listed = sorted(met)
-    place = {name: number for number, name in enumerate(listed)}
-    return listed, np.array([place[name] for name in met], dtype=np.int64)[coded.indices.to_numpy()]
+def _coded(words: Words, rows: np.ndarray[Any, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:
+    """Names of some rows in order, each once, and the place of each row's among them."""
+    place = words.place[rows]
+    met = np.flatnonzero(np.bincount(place, minlength=words.names.size))
+    names = words.names[met].tolist()
+    listed = sorted(set(names))
+    number = {name: n for n, name in enumerate(listed)}
+    code = np.zeros(words.names.size, dtype=np.int64)
+    code[met] = [number[name] for name in names]
+    return listed, code[place]
 
 
 def _quoted(name: str) -> str:

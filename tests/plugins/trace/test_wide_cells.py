@@ -30,4 +30,6 @@ def test_every_cell_is_what_python_writes(mw: list[float], seed: int) -> None:
         expected[line][place] = f"{value:.4f}"
     first = np.searchsorted(row, np.arange(len(names) + 1))
     text = _lines([_quoted(name) for name in names], first, column, np.array(mw), width)
-    assert list(csv.reader(StringIO(text))) == [[name, *line] for name, line in zip(names, expected, strict=True)]
+    assert list(csv.reader(StringIO(text.decode()))) == [
+        [name, *line] for name, line in zip(names, expected, strict=True)
+    ]

@@ -1,0 +1,341 @@
+"""A compiled reader of plain CSV: what programs print, line by line, without anything that CSV allows beyond that.
+
+Plain are cells of words, quoted or not, and of decimal numbers; every line has all cells. Whatever else a file holds
+(a quote within quotes, an empty cell, a number in words, a line that is short) ends the reading, and the caller goes
+on with a reader that knows all of CSV and says what is wrong. Numbers are the nearest doubles, as every good reader
+gives them: up to 15 digits over a power of ten is exact in one division; longer ones are left to Python.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from attrs import frozen
+from numba import njit  # noqa: TID253 - imported with the first file
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+SKIPPED, WORD, NUMBER = range(3)
+"""What a column holds for us."""
+_READ, _ODD, _MANY_WORDS = range(3)
+_EXACT = 15
+_POWERS = 10.0 ** np.arange(_EXACT + 8)
+_ONE, _TWO = np.uint64(1), np.uint64(2)
+_SEED, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # of the hash FNV-1a
+_WORDS = 4096
+
+
+class NotPlainError(Exception):
+    """The file is not plain from here on."""
+
+
+@frozen(kw_only=True)
+class Layout:
+    """Columns of a file.
+
+    Attributes:
+        kinds: Of each column, ``SKIPPED``, ``WORD`` or ``NUMBER``.
+        words: For each column of words which list of words it shares.
+    """
+
+    kinds: tuple[int, ...]
+    words: Mapping[int, int]
+
+
+@frozen(kw_only=True)
+class Lines:
+    """Some lines.
+
+    Attributes:
+        count: How many.
+        new: Words of each list that are not in lines before, in the order first met.
+        codes: By column, place of each line's word in its list, all words of the file counted, shape (line,).
+        numbers: By column, shape (line,).
+    """
+
+    count: int
+    new: Sequence[list[str]]
+    codes: Mapping[int, NDArray[np.int32]]
+    numbers: Mapping[int, NDArray[np.float64]]
+
+
+def lines_of(path: Path, layout: Layout, *, header: bool, block_bytes: int) -> Iterator[Lines]:
+    """The lines of a file, some at a time.
+
+    Raises:
+        NotPlainError: From here on.
+    """
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            left, begins, words = b"", True, _Words(layout)
+            while more := file.read(block_bytes):
+                held, low = left + more, 0
+                if begins:
+                    low, begins = len(codecs.BOM_UTF8) * held.startswith(codecs.BOM_UTF8), False
+                if header:
+                    low = held.find(b"\n") + 1
+                    if not low or held.count(b'"', 0, low) % 2:
+                        raise NotPlainError
+                    header = False
+                high = held.rfind(b"\n") + 1
+                left = held[high:]
+                if high > low:
+                    yield _lines(memoryview(held)[low:high], layout, words)
+                elif len(left) > block_bytes:
+                    raise NotPlainError
+            if left:
+                yield _lines(memoryview(left + b"\n"), layout, words)
+    except (OSError, EOFError, zlib.error) as error:
+        raise NotPlainError from error
+
+
+class _Words:
+    """The words of a file met so far, by list.
+
+    Attributes:
+        pool: Their letters, one word after the other.
+        begin, size: Where each word stands in it, shape (list, word).
+        table: Places of words by their hash, shape (list, slot).
+        after: Word that followed each word last time, shape (column, word).
+        before: Last word of each column.
+        met: Words of each list, and then the letters of all.
+        known: Words of each list that were given out.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        lists, columns = 1 + max(layout.words.values(), default=-1), len(layout.words)
+        self.met, self.before = np.zeros(lists + 1, dtype=np.int64), np.zeros(columns, dtype=np.int64)
+        self.pool = np.empty(16 * _WORDS, dtype=np.uint8)
+        self.begin, self.size = np.empty((lists, _WORDS), dtype=np.int64), np.empty((lists, _WORDS), dtype=np.int64)
+        self.table = np.full((lists, 4 * _WORDS), -1, dtype=np.int32)
+        self.after = np.zeros((columns, _WORDS), dtype=np.int32)
+        self.known = [0] * lists
+
+    def grow(self) -> None:
+        """Make room for more."""
+        self.pool = np.concatenate([self.pool, np.empty(3 * self.pool.size, dtype=np.uint8)])
+        more = np.zeros((self.begin.shape[0], 3 * self.begin.shape[1]), dtype=np.int64)
+        self.begin, self.size = np.hstack([self.begin, more]), np.hstack([self.size, more])
+        self.after = np.hstack([self.after, np.zeros((self.after.shape[0], 3 * self.after.shape[1]), dtype=np.int32)])
+        self.table = _hashed(self.pool, self.begin, self.size, self.met)
+
+    def new(self) -> list[list[str]]:
+        """Words of each list that are new.
+
+        Raises:
+            UnicodeDecodeError: One is no UTF-8.
+        """
+        text, found = self.pool.tobytes(), []
+        for n, (known, met) in enumerate(zip(self.known, self.met.tolist(), strict=False)):
+            ends = zip(self.begin[n, known:met].tolist(), self.size[n, known:met].tolist(), strict=True)
+            found.append([text[low : low + size].decode() for low, size in ends])
+            self.known[n] = met
+        return found
+
+
+def _lines(text: memoryview, layout: Layout, words: _Words) -> Lines:
+    held = np.frombuffer(text, dtype=np.uint8)
+    kinds = np.array(layout.kinds, dtype=np.int8)
+    lists = np.full(kinds.size, -1, dtype=np.int32)
+    lists[list(layout.words)] = list(layout.words.values())
+    room = int(np.count_nonzero(held == 10))
+    codes = np.empty((int(np.count_nonzero(kinds == WORD)), room), dtype=np.int32)
+    numbers = np.empty((int(np.count_nonzero(kinds == NUMBER)), room))
+    while True:
+        own = (words.pool, words.begin, words.size, words.table, words.after, words.before, words.met)
+        status, count, long = _read(held, kinds, lists, codes, numbers, *own)
+        if status != _MANY_WORDS:
+            break
+        words.grow()
+    if status == _ODD:
+        raise NotPlainError
+    try:
+        for line, slot, low, high in long.tolist():
+            numbers[slot, line] = float(bytes(text[low:high]))
+        new = words.new()
+    except ValueError as error:
+        raise NotPlainError from error
+    words_at, numbers_at = np.flatnonzero(kinds == WORD).tolist(), np.flatnonzero(kinds == NUMBER).tolist()
+    return Lines(
+        count=count,
+        new=new,
+        codes={column: codes[n, :count] for n, column in enumerate(words_at)},
+        numbers={column: numbers[n, :count] for n, column in enumerate(numbers_at)},
+    )
+
+
+def _compiled(function: Any) -> Any:
+    return cast(Any, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+@_compiled
+def _ends(byte: Any) -> bool:
+    return bool(byte == 44 or byte == 10 or byte == 13)  # comma, line feed, carriage return
+
+
+@_compiled
+def _slot(key: Any, mask: Any) -> Any:
+    return (key ^ (key >> np.uint64(32))) & mask
+
+
+@_compiled
+def _hashed(pool: Bytes, begin: Any, size: Any, met: Any) -> Any:
+    """A table of all words with room for more."""
+    lists, most = begin.shape
+    table, mask = np.full((lists, 4 * most), -1, dtype=np.int32), np.uint64(4 * most - 1)
+    for own in range(lists):
+        for code in range(met[own]):
+            key = _SEED
+            for n in range(begin[own, code], begin[own, code] + size[own, code]):
+                key = (key ^ np.uint64(pool[n])) * _PRIME
+            place = _slot(key, mask)
+            while table[own, place] >= 0:
+                place = (place + _ONE) & mask
+            table[own, place] = code
+    return table
+
+
+@_compiled
+def _read(
+    text: Bytes,
+    kinds: Any,
+    lists: Any,
+    codes: Any,
+    numbers: Any,
+    pool: Any,
+    begin: Any,
+    size: Any,
+    table: Any,
+    after: Any,
+    before: Any,
+    met: Any,
+) -> tuple[int, int, Any]:
+    """Fill codes and numbers, and add new words.
+
+    Returns:
+        What came of it, lines read, and numbers that are too long: line, number's column, and where it stands.
+    """
+    words, most = begin.shape
+    columns, total = kinds.size, np.uint64(text.size)
+    mask = np.uint64(4 * most - 1)
+    long = np.empty((16, 4), dtype=np.int64)
+    longs, line = 0, 0
+    at = np.uint64(0)
+    while at < total:
+        word, number = 0, 0
+        for column in range(columns):
+            kind = kinds[column]
+            if kind == NUMBER:
+                start, negative = at, text[at] == 45
+                if negative:
+                    at += _ONE
+                value, digits, places, point = np.int64(0), 0, 0, False
+                first = at
+                while True:
+                    byte = text[at]
+                    if byte >= 48 and byte <= 57:
+                        if digits < 18:
+                            value = value * 10 + np.int64(byte - 48)
+                        if value > 0:
+                            digits += 1
+                        if point:
+                            places += 1
+                    elif byte == 46 and not point and at > first:
+                        point = True
+                    else:
+                        break
+                    at += _ONE
+                if at == first or not _ends(text[at]) or text[at - _ONE] == 46:
+                    return _ODD, line, long[:0]
+                if digits <= _EXACT and places < _POWERS.size:
+                    found = np.float64(value) / _POWERS[places]
+                    numbers[number, line] = -found if negative else found
+                else:
+                    if longs == long.shape[0]:
+                        grown = np.empty((2 * longs, 4), dtype=np.int64)
+                        grown[:longs] = long
+                        long = grown
+                    long[longs, 0], long[longs, 1] = line, number
+                    long[longs, 2], long[longs, 3] = start, at
+                    longs += 1
+                number += 1
+            elif kind == WORD:
+                quoted = text[at] == 34
+                low = at + _ONE if quoted else at
+                own = lists[column]
+                guess = np.int64(after[word, before[word]])
+                code = np.int64(-1)
+                if guess < met[own]:
+                    length, there = np.uint64(size[own, guess]), np.uint64(begin[own, guess])
+                    if low + length + _TWO < total:
+                        n = np.uint64(0)
+                        while n < length and text[low + n] == pool[there + n]:
+                            n += _ONE
+                        end = low + length + _ONE if quoted else low + length
+                        if n == length and _ends(text[end]) and (not quoted or text[low + length] == 34):
+                            code, at = guess, end
+                if code < 0:
+                    high, key = low, _SEED
+                    while not (text[high] == 34 or text[high] == 10 or (not quoted and _ends(text[high]))):
+                        key = (key ^ np.uint64(text[high])) * _PRIME
+                        high += _ONE
+                    length = high - low
+                    at = high + _ONE if quoted else high
+                    if length == 0 or (text[high] == 34) != quoted or not _ends(text[at]):
+                        return _ODD, line, long[:0]
+                    place = _slot(key, mask)
+                    while table[own, place] >= 0:
+                        code = np.int64(table[own, place])
+                        there = np.uint64(begin[own, code])
+                        same = np.uint64(size[own, code]) == length
+                        n = np.uint64(0)
+                        while same and n < length:
+                            same = text[low + n] == pool[there + n]
+                            n += _ONE
+                        if same:
+                            break
+                        code = np.int64(-1)
+                        place = (place + _ONE) & mask
+                    if code < 0:
+                        code = met[own]
+                        if code == most or met[words] + np.int64(length) > pool.size:
+                            return _MANY_WORDS, line, long[:0]
+                        table[own, place], begin[own, code], size[own, code] = code, met[words], length
+                        for letter in range(int(low), int(high)):
+                            pool[met[words]] = text[letter]
+                            met[words] += 1
+                        met[own] += 1
+                    after[word, before[word]] = code
+                codes[word, line] = code
+                before[word] = code
+                word += 1
+            else:
+                while True:
+                    byte = text[at]
+                    if byte == 44 or byte == 10:
+                        break
+                    at += _ONE
+                    if byte == 34:
+                        while text[at] != 34 and text[at] != 10:
+                            at += _ONE
+                        if text[at] == 10:
+                            return _ODD, line, long[:0]
+                        at += _ONE
+            if column + 1 < columns:
+                if text[at] != 44:
+                    return _ODD, line, long[:0]
+                at += _ONE
+        if text[at] == 13:
+            at += _ONE
+        if text[at] != 10:
+            return _ODD, line, long[:0]
+        at += _ONE
+        line += 1
+    return _READ, line, long[:longs]
