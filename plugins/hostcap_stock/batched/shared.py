@@ -17,6 +17,7 @@ from hostcap.limits import LimitSet
 from hostcap.linear import LinearNetwork
 from hostcap_stock.batched.checks import Watched, watched_forms
 from hostcap_stock.batched.equations import Rows
+from hostcap_stock.batched.mixed import Split
 from hostcap_stock.batched.ordering import Ordering, order_blocks, order_nodes
 
 if TYPE_CHECKING:
@@ -28,12 +29,19 @@ class Shared:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
+        self._split: Split | None = None
         self._orderings: tuple[IntArray, IntArray, IntArray, tuple[Ordering, ...]] | None = None
         self._watched: tuple[LimitSet, LinearNetwork, Watched] | None = None
         self._conductors: tuple[LinearNetwork, Rows] | None = None
         self._nodes: Rows | None = None
         self._arranged: tuple[Watched, IntArray, Arrangement] | None = None
         self._arrays: dict[str, tuple[Rows, IntArray, IntArray, FloatArray]] = {}
+
+    def split(self, limits: LimitSet) -> Split:
+        """As ``Split.of``; one for all plans, which know their checks again by it."""
+        if self._split is None or self._split.whole is not limits:
+            self._split = Split.of(limits)
+        return self._split
 
     def orderings(self, pointer: IntArray, column: IntArray, injecting: IntArray) -> tuple[Ordering, ...]:
         """As ``order_nodes`` and, where they are worth a try, ``order_blocks``."""

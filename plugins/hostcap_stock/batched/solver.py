@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
@@ -10,15 +11,21 @@ from attrs import frozen
 from hostcap._arrays import FloatArray, IntArray
 from hostcap.errors import HostcapError
 from hostcap.growth import ConstantPower, Growth
-from hostcap.limits import Extremes, LimitSet, LinearLimits, Violations
+from hostcap.limits import Extremes, LimitSet, Violations
 from hostcap.linear import LinearNetwork
 from hostcap.power_flow import FrozenNetwork, JointPlan, Plan, Settling, States, Want, checked_injections
 from hostcap.solution import Solution
 from hostcap_stock.batched.compiling import kernels
 from hostcap_stock.batched.config import BatchedConfig
+from hostcap_stock.batched.mixed import Split
 from hostcap_stock.batched.running import Out, Rooms, Runner, Tiles, extremes_of
 from hostcap_stock.batched.shared import Shared
 
+if TYPE_CHECKING:
+    from hostcap_stock.batched.layout import Layout
+
+_WRITTEN: frozenset[Want] = frozenset({"nodes", "branches"})
+"""What a full solution has."""
 WRITTEN_BYTES = 64 * 2**20
 """Full solutions are written out in chunks of about this size."""
 
@@ -111,11 +118,19 @@ class BatchedPlan:
         """
         self._kernels = kernels()
         self._linear, self._growth, self._limits, self._config, self._start = linear, growth, limits, config, start
-        self._fused = all(isinstance(limit, LinearLimits) for limit in limits.limits)
-        layout = self._kernels.lay_out(linear, growth, limits, fused=self._fused, shared=shared)
+        self._split = Split.of(limits) if shared is None else shared.split(limits)
+        self._checked = self._split.linear
+        layout = self._lay_out(growth, shared)
         self.growing = Tiles(layout, config, rooms)
         self._injecting: Tiles | None = None
         self._runner = Runner(config)
+
+    def _lay_out(self, growth: Growth | None, shared: Shared | None = None) -> Layout:
+        """Arrange, with the linear limits for the kernels to check."""
+        checked = self._checked
+        return self._kernels.lay_out(
+            self._linear, growth, checked or self._limits, fused=checked is not None, shared=shared
+        )
 
     def close(self) -> None:
         """Give threads and working memory back."""
@@ -135,12 +150,11 @@ class BatchedPlan:
         """
         p, q = checked_injections(p_kw, q_kvar, self._linear.injector_count)
         if self._injecting is None:
-            layout = self._kernels.lay_out(self._linear, None, self._limits, fused=self._fused)
-            self._injecting = Tiles(layout, self._config)
+            self._injecting = Tiles(self._lay_out(None), self._config)
         return self._answer(_Batch(tiles=self._injecting, levels=p, reactive=q), want)
 
     def _answer(self, batch: _Batch, want: Collection[Want]) -> States:
-        judged = "violations" in want or ("extremes" in want and not self._fused)
+        judged = "violations" in want or ("extremes" in want and self._split.rest is not None)
         if not judged:
             return self._solved(batch, want)
         parts = [self._judged(batch.part(chunk), want) for chunk in self._chunks(batch.count)]
@@ -154,10 +168,10 @@ class BatchedPlan:
     def _solved(self, batch: _Batch, want: Collection[Want]) -> States:
         """States of which nothing leaves the kernel but what is wanted."""
         count = batch.count
-        fused = "extremes" in want and self._fused
+        checked = self._checked if "extremes" in want else None
         out = Out.of(
             count,
-            segments=self.growing.layout.segment_group.size if fused else 0,
+            segments=self.growing.layout.segment_group.size if checked is not None else 0,
             nodes=self._linear.node_count if "nodes" in want else 0,
             branches=self._linear.conductor_count if "branches" in want else 0,
         )
@@ -178,22 +192,23 @@ class BatchedPlan:
         return States(
             converged=converged,
             iterations=iterations,
-            extremes=extremes_of(self._limits, self.growing.layout, converged, out) if fused else None,
+            extremes=None if checked is None else extremes_of(checked, self.growing.layout, converged, out),
             solution=solution,
         )
 
     def _judged(self, batch: _Batch, want: Collection[Want]) -> States:
-        """States whose full solution the limit set looks at: for violations, and for limits that are not linear."""
-        inner: list[Want] = ["nodes", "branches"]
-        if "extremes" in want and self._fused:
-            inner.append("extremes")
+        """States whose solution limits look at: all of them for violations, and those that are not linear always."""
+        rest = self._split.rest
+        needs = frozenset() if rest is None or "extremes" not in want else rest.needs
+        inner: set[Want] = {each for each in _WRITTEN if "violations" in want or each in want or each in needs}
+        inner |= {"nodes", "extremes"} if "extremes" in want else {"nodes"}
         solved = self._solved(batch, inner)
         full = solved.solution
         if full is None:
             raise HostcapError("a full solution was asked for and is missing")
         extremes = solved.extremes
-        if "extremes" in want and not self._fused:
-            extremes = self._limits.extremes(full, self._start)
+        if "extremes" in want and rest is not None:
+            extremes = self._split.joined(extremes, rest.extremes(full, self._start))
         kept: Solution | None = None
         if {"nodes", "branches"} & set(want):
             kept = Solution(
