@@ -102,11 +102,11 @@ class Nodes(_ByContent):
 
 @frozen(kw_only=True, eq=False)
 class Equipment(_ByContent):
-    """Enabled lines and transformers.
+    """Enabled lines and transformers, and what else carries power between two buses.
 
     Attributes:
         name: Name without class, shape (equipment,).
-        kind: ``Line`` or ``Transformer``.
+        kind: ``Line``, ``Transformer``, or ``Reactor`` and ``Capacitor`` for those in series, which no limit watches.
         group: Group that its limits belong to; 0 for the feeder.
     """
 
@@ -117,7 +117,7 @@ class Equipment(_ByContent):
 
 @frozen(kw_only=True, eq=False)
 class Conductors(_ByContent):
-    """One conductor at one terminal of a line or transformer.
+    """One conductor at one terminal of a piece of equipment.
 
     Attributes:
         equipment: Index into ``Equipment``, shape (conductor,).

@@ -202,7 +202,7 @@ class Place(_ByContent):
         _refuse_windings(network, inside, str(network.groups.id[group - 1]))
         place = (np.cumsum(own) - 1).astype(np.int32)
         listed = np.flatnonzero(own).astype(np.int32)
-        lines = chosen & (kind == "Line")
+        lines = chosen & (kind != "Transformer")
         names_of = network.equipment.name.tolist()
         sides = Sides.of(network, place, lines, nodes.reference, names_of, by_phase=True)
         part = np.flatnonzero(own[node])
@@ -222,7 +222,7 @@ def summed(
 ) -> FlowPeriod:
     """Flows of the whole network, phases summed.
 
-    A line or a transformer of two buses is a branch; one of three or more is a star, a leg from each bus to a bus of
+    A line, transformer, series reactor or series capacitor of two buses is a branch; one of three or more is a star, a leg from each bus to a bus of
     its own, with its loss on the legs that power comes in by. What is lost where hardly anything comes out, such as in
     a transformer without load, is a user of its own at the lesser end. What buses supply or take beyond their injectors
     is the source's, or a user of its own with a finding.
@@ -285,7 +285,7 @@ def _refuse_windings(network: Network, inside: BoolArray, group: str) -> None:
 
 
 def equipment_names(network: Network) -> list[str]:
-    """Names of branches; lines and transformers that share one have their kind in front."""
+    """Names of branches; those of several kinds that share one have their kind in front."""
     listed = network.equipment.name.tolist()
     seen: dict[str, int] = {}
     for name in listed:

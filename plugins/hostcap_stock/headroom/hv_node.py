@@ -133,7 +133,7 @@ class HvNodeHeadroomStudy:
         most = (choice.first.size * self.config.max_steps_per_node + 1) * searches
         facts = [
             ("buses, nodes", f"{network.buses.name.size}, {network.nodes.bus.size}"),
-            ("lines and transformers", str(network.equipment.name.size)),
+            ("lines and transformers", str(int(np.isin(network.equipment.kind, ("Line", "Transformer")).sum()))),
             ("HV locations", ", ".join(f"{kinds.count(kind)} {kind}" for kind in self.config.location_kinds)),
             ("of different bus or phases", str(choice.first.size)),
             ("directions", ", ".join(direction.value for direction in self.injection.directions)),

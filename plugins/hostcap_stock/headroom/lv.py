@@ -137,7 +137,7 @@ class LvHeadroomStudy:
         broken = int(np.sum(states.extremes.broken[0])) if states.extremes is not None else 0
         facts = [
             ("buses, nodes", f"{network.buses.name.size}, {network.nodes.bus.size}"),
-            ("lines and transformers", str(network.equipment.name.size)),
+            ("lines and transformers", str(int(np.isin(network.equipment.kind, ("Line", "Transformer")).sum()))),
             ("capacity groups, open", f"{len(network.groups)}, {int(prepared.open_groups.sum())}"),
             ("customers, growing", f"{int(customers.live.sum())}, {int(np.sum(prepared.weights > 0))}"),
             ("directions", ", ".join(direction.value for direction in self.injection.directions)),

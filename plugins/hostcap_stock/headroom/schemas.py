@@ -175,7 +175,7 @@ _LOCATION = (
     Column("asset_name", "text", "The transformer, the switch, or the bus of a tee"),
     Column("terminal_mrid", "text", "Equipment and terminal, such as tx.1; the bus of a tee", key=True),
     Column("conducting_equipment_mrid", "text", "The transformer, the switch, or the bus of a tee", key=True),
-    Column("associated_equipment_mrids", "texts", "Other lines and transformers at the bus"),
+    Column("associated_equipment_mrids", "texts", "Other lines, transformers and series elements at the bus"),
     Column("nominal_voltage_kv", "number", "Nominal line-to-line voltage of the bus", unit="kV"),
     Column("phase_code", "text", "Live phases of the terminal, on which it grows"),
     Column("total_base_net_import_kw", "number", "Load of the whole feeder at the start, gross", unit="kW"),

@@ -41,7 +41,7 @@ def bus_distances(model: Model, findings: list[Finding]) -> FloatArray:
 
     for line in model.lines:
         join(line.terminals, 0.0 if np.isnan(line.length_km) else line.length_km)
-    for terminals in (*(t.terminals for t in model.transformers), *model.joins):
+    for terminals in (*(t.terminals for t in model.transformers), *(j.terminals for j in model.joins)):
         join(terminals, 0.0)
     pairs = np.asarray(ends, dtype=np.int32).reshape(-1, 2)
     sources = model.node_bus[model.source_nodes[model.source_nodes >= 0]]

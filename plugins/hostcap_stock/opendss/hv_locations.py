@@ -33,7 +33,7 @@ def _conducting(model: Model) -> tuple[IntArray, IntArray]:
     """Bus pairs of closed lines, reactors, series capacitors and transformers."""
     pairs = [
         (model.bus_of(terminals.nodes[0]), model.bus_of(terminals.nodes[1]))
-        for terminals in [*(line.terminals for line in model.lines), *model.joins]
+        for terminals in [*(line.terminals for line in model.lines), *(join.terminals for join in model.joins)]
         if terminals.joined
     ]
     for transformer in model.transformers:

@@ -50,6 +50,15 @@ class Terminals:
 
 
 @frozen(kw_only=True)
+class JoinRecord:
+    """One reactor or capacitor."""
+
+    name: str
+    kind: str
+    terminals: Terminals
+
+
+@frozen(kw_only=True)
 class LineRecord:
     """One line; ``length_km`` is nan where the model states a length without a unit."""
 
@@ -120,7 +129,7 @@ class Model:
     bus_y: FloatArray
     lines: list[LineRecord]
     transformers: list[TransformerRecord]
-    joins: list[Terminals] = field(factory=list)
+    joins: list[JoinRecord] = field(factory=list)
     injectors: list[InjectorRecord] = field(factory=list)
     source_name: str
     source_kv: float
@@ -252,12 +261,12 @@ def _transformers(engine: Engine) -> list[TransformerRecord]:
     return found
 
 
-def _other_joins(engine: Engine) -> list[Terminals]:
+def _other_joins(engine: Engine) -> list[JoinRecord]:
     dss, found = engine.dss, []
-    for interface in (dss.Reactors, dss.Capacitors):
+    for kind, interface in (("Reactor", dss.Reactors), ("Capacitor", dss.Capacitors)):
         more = interface.First()
         while more:
-            found.append(_terminals(engine))
+            found.append(JoinRecord(name=interface.Name(), kind=kind, terminals=_terminals(engine)))
             more = interface.Next()
     return found
 

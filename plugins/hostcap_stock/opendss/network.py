@@ -27,7 +27,7 @@ from hostcap_stock.networks.noted import note_network, note_ratings
 from hostcap_stock.opendss.distances import bus_distances
 from hostcap_stock.opendss.hv_locations import read_hv_locations
 from hostcap_stock.opendss.injectors import check_loads, injectors_of
-from hostcap_stock.opendss.model import Model, TransformerRecord
+from hostcap_stock.opendss.model import JoinRecord, Model, TransformerRecord
 from hostcap_stock.opendss.ratings import transformer_ratings
 from hostcap_stock.opendss.regulators import read_regulators
 
@@ -168,7 +168,7 @@ def _references(model: Model, neutral: BoolArray) -> IntArray:
 
 def _live(model: Model) -> BoolArray:
     pairs = [pair for line in model.lines for pair in line.terminals.pairs]
-    pairs += [pair for join in model.joins for pair in join.pairs]
+    pairs += [pair for join in model.joins for pair in join.terminals.pairs]
     for transformer in model.transformers:
         for coil in range(transformer.phases):
             ends: list[int] = []
@@ -306,7 +306,7 @@ def _is_distribution(model: Model, transformer: TransformerRecord, lv: BoolArray
 def _lv_joins(model: Model, lv: BoolArray) -> tuple[IntArray, IntArray]:
     """Bus pairs joined at LV by lines, reactors, series capacitors and LV/LV transformers."""
     pairs: list[tuple[int, int]] = []
-    for terminals in [*(line.terminals for line in model.lines), *model.joins]:
+    for terminals in [*(line.terminals for line in model.lines), *(join.terminals for join in model.joins)]:
         if terminals.joined:
             ends = [nodes[nodes >= 0] for nodes in terminals.nodes[:2]]
             if all(end.size for end in ends):
@@ -353,6 +353,16 @@ class _Rows:
     def add(self, **values: object) -> None:
         for name, value in values.items():
             self.columns[name].append(value)
+
+
+def _in_series(model: Model) -> list[JoinRecord]:
+    """Reactors and capacitors between two buses: branches, though no limit watches them."""
+    found = []
+    for join in model.joins:
+        ends = [{int(model.node_bus[n]) for n in nodes if n >= 0} for nodes in join.terminals.nodes]
+        if len(ends) == 2 and all(ends) and ends[0] != ends[1]:
+            found.append(join)
+    return found
 
 
 def _conductors(
@@ -435,6 +445,24 @@ def _conductors(
         bus = _winding_bus(model, transformer, 0)
         own = int(groups.bus_group[bus]) if bus >= 0 else 0
         equipment_group.append(of_distribution.get(transformer.name, own))
+    for join in _in_series(model):
+        first = [int(n) for n in join.terminals.nodes[0] if n >= 0]
+        for terminal, nodes in enumerate(join.terminals.nodes, start=1):
+            for node in map(int, nodes):
+                bus = int(model.node_bus[node if node >= 0 else first[0]])
+                rows.add(
+                    equipment=len(names),
+                    terminal=terminal,
+                    node=node,
+                    phase=letter(node),
+                    lv=bool(layout.lv[bus]),
+                    watched=False,
+                    normal_a=np.nan,
+                    emergency_a=np.nan,
+                )
+        names.append(join.name)
+        kinds.append(join.kind)
+        equipment_group.append(int(groups.bus_group[model.node_bus[first[0]]]))
     note_ratings(
         [] if options.unrated_default else unrated,
         derived,

@@ -225,18 +225,59 @@ def test_the_plugin_gives_the_one_period_of_the_start(demo_folder: Path) -> None
         PowerFlow(config=PowerFlowConfig()).on(job, {})
 
 
+# The source feeds through a reactor, the load through a series capacitor; shunts of both kinds, and one of each at LV.
+IN_SERIES = """
+clear
+new circuit.series basekv=11 phases=3 bus1=grid mvasc3=500 mvasc1=400
+new reactor.feed phases=3 bus1=grid bus2=station r=0.4 x=2
+new line.same phases=3 bus1=station bus2=far length=2 units=km r1=0.3 x1=0.3 r0=0.6 x0=0.9 c1=0 c0=0
+new capacitor.same phases=3 bus1=far bus2=end kv=11 kvar=5000
+new capacitor.shunt phases=3 bus1=far kv=11 kvar=200
+new reactor.shunt phases=3 bus1=far kv=11 kvar=100 r=5 x=1210
+new load.a bus1=end phases=3 kv=11 kw=900 kvar=200 model=1
+set voltagebases=[11]
+calcvoltagebases
+solve
+"""
+
+
+def test_what_is_in_series_is_a_branch_and_what_is_shunt_is_not(tmp_path: Path) -> None:
+    """By hand: all of the 900 kW at the end go through the capacitor, and come from the source alone."""
+    path = tmp_path / "Master.dss"
+    path.write_text(IN_SERIES)
+    with start_of(source_of(path)) as frozen:
+        network = frozen.network
+        assert network.equipment.kind.tolist() == ["Line", "Reactor", "Capacitor"]
+        assert not network.conductors.watched[network.conductors.equipment > 0].any(), "no limit watches them"
+        period = flows_of_start(frozen, PowerFlowConfig())
+        assert set(period.network.branch) == {"Line.same", "feed", "Capacitor.same"}
+        flow = dict(zip(period.network.branch, period.flow_mw * 1000.0, strict=True))
+        assert flow["Capacitor.same"] == pytest.approx(900.0, rel=1e-4)
+        assert flow["feed"] == pytest.approx(
+            sum(engine_kw(frozen, "Line.same")[:1]) + period.loss_mw[1] * 1e3, rel=1e-6
+        )
+        assert {name for name in period.network.node if "other" not in name} == {"a", "source"}
+        (others,) = [f for f in period.findings if f.code == "other-elements-in-flows"]
+        assert (others.element, others.count) == ("far", 1)
+        check_against_engine(frozen, period)
+    trace = BialekTracer(BialekConfig()).trace(period)
+    assert trace.network.node[trace.up.user].tolist() == ["source"]
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("master", "bases"),
     [
         ("au-cre21-mvlv/Network-CRE21/Master.txt", (66.0, 22.0, 0.4, 0.2309)),
         ("eu-lv-test-feeder/Master.dss", (11.0, 0.416)),
+        ("epri-ckt5/Master_ckt5.dss", ()),
     ],
 )
 def test_real_feeders_close_and_are_the_engines(networks: Path, master: str, bases: tuple[float, ...]) -> None:
     with start_of(source_of(networks / master, bases), load_kw=1.5) as frozen:
         period = flows_of_start(frozen, PowerFlowConfig())
         assert np.abs(directed(period).mismatch_mw).max() < WATT_MW
+        assert "source" in period.network.node
         assert not [f for f in period.findings if f.code == "other-elements-in-flows"]
         check_against_engine(frozen, period)
 
