@@ -222,10 +222,10 @@ def summed(
 ) -> FlowPeriod:
     """Flows of the whole network, phases summed.
 
-    A line, transformer, series reactor or series capacitor of two buses is a branch; one of three or more is a star, a leg from each bus to a bus of
-    its own, with its loss on the legs that power comes in by. What is lost where hardly anything comes out, such as in
-    a transformer without load, is a user of its own at the lesser end. What buses supply or take beyond their injectors
-    is the source's, or a user of its own with a finding.
+    A line, transformer, series reactor or series capacitor of two buses is a branch; one of three or more is a star, a
+    leg from each bus to a bus of its own, with its loss on the legs that power comes in by. What is lost where hardly
+    anything comes out, such as in a transformer without load, is a user of its own at the lesser end. What buses supply
+    or take beyond their injectors is the source's, or a user of its own with a finding.
 
     Args:
         state: The solved state.
