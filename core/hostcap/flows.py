@@ -106,8 +106,32 @@ class FlowNetwork(_ByContent):
         return sums(self.row_node, self.row_factor, self.node.size)
 
 
+class _Timed:
+    """When a period is, whether it has flows or not."""
+
+    __slots__ = ()
+    label: str
+    start: datetime
+    minutes: float
+
+    @property
+    def day(self) -> date:
+        """The calendar day it belongs to, in the time of the data."""
+        return self.start.date()
+
+    @property
+    def end(self) -> datetime:
+        """End of the period, UTC: what result tables call its timestamp."""
+        return self.start.astimezone(UTC) + timedelta(minutes=self.minutes)
+
+    @property
+    def name(self) -> str:
+        """Such as ``2025-01-27 10:00 TP21``, for messages."""
+        return f"{self.start:%Y-%m-%d %H:%M} {self.label}".rstrip()
+
+
 @frozen(kw_only=True, eq=False)
-class FlowPeriod(_ByContent):
+class FlowPeriod(_Timed, _ByContent):
     """The solved flows of one trading period.
 
     Attributes:
@@ -188,24 +212,9 @@ class FlowPeriod(_ByContent):
         object.__setattr__(period, "network", network)
         return period
 
-    @property
-    def day(self) -> date:
-        """The calendar day it belongs to, in the time of the data."""
-        return self.start.date()
-
-    @property
-    def end(self) -> datetime:
-        """End of the period, UTC: what result tables call its timestamp."""
-        return self.start.astimezone(UTC) + timedelta(minutes=self.minutes)
-
-    @property
-    def name(self) -> str:
-        """Such as ``2025-01-27 10:00 TP21``, for messages."""
-        return f"{self.start:%Y-%m-%d %H:%M} {self.label}".rstrip()
-
 
 @frozen(kw_only=True)
-class FailedPeriod:
+class FailedPeriod(_Timed):
     """A period without usable flows; it is counted, and enters no mean.
 
     Attributes:
@@ -217,21 +226,6 @@ class FailedPeriod:
     start: datetime = field(validator=_aware)
     minutes: float = field(validator=_length)
     reason: str
-
-    @property
-    def day(self) -> date:
-        """The calendar day it belongs to, in the time of the data."""
-        return self.start.date()
-
-    @property
-    def end(self) -> datetime:
-        """End of the period, UTC."""
-        return self.start.astimezone(UTC) + timedelta(minutes=self.minutes)
-
-    @property
-    def name(self) -> str:
-        """Such as ``2025-01-27 10:00 TP21``, for messages."""
-        return f"{self.start:%Y-%m-%d %H:%M} {self.label}".rstrip()
 
 
 @frozen(kw_only=True)

@@ -247,8 +247,25 @@ class TellsSettled(FrozenNetwork, Protocol):
         ...
 
 
+class Closing:
+    """Closes itself at the end of a ``with`` block, as every frozen network does."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 @frozen(kw_only=True, eq=False)
-class FrozenArrays:
+class FrozenArrays(Closing):
     """A frozen network whose engine was given back: what solvers need that bring their own arithmetic.
 
     Attributes:
@@ -302,17 +319,6 @@ class FrozenArrays:
     def linear(self) -> LinearNetwork:
         """The start as arrays."""
         return self.arrays
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class JointPlan(Protocol):

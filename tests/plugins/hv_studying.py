@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from studying import binds
 
 from hostcap.config import structure_study
 from hostcap.plugins import default_registry
@@ -111,16 +112,7 @@ def locations(results: Results, step_kw: float, direction: str = "export") -> di
             "level": round(row["available_headroom_kw"] / step_kw),
             "status": row["status"],
             "phases": tuple("ABC".index(letter) + 1 for letter in row["phase_code"]),
-            "binding": None
-            if what is None
-            else (
-                what["metric"],
-                what["conducting_equipment_mrid"],
-                what["terminal_sequence_number"],
-                what["phase"],
-                what["violating_value"],
-                what["constraint_limit"],
-            ),
+            "binding": binds(what),
         }
     return found
 

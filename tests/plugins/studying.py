@@ -103,6 +103,14 @@ class Case:
         return results
 
 
+def binds(row: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """The limit that a row of constraint_violations names, and by how much it is broken."""
+    if row is None:
+        return None
+    equipment = ("metric", "conducting_equipment_mrid", "terminal_sequence_number", "phase")
+    return tuple(row[name] for name in (*equipment, "violating_value", "constraint_limit"))
+
+
 def answers(results: Results, step_kw: float) -> dict[str, dict[str, Any]]:
     """Level, status, customers, later breach and binding violation of every group, as the oracle gives them."""
     binding = {row["binding_id"]: row for row in results["constraint_violations"].rows() if row["binding"]}
@@ -114,16 +122,7 @@ def answers(results: Results, step_kw: float) -> dict[str, dict[str, Any]]:
             "status": row["status"],
             "customers": row["included_customer_count"],
             "breached_after_lock_at": row["breached_after_lock_at"],
-            "binding": None
-            if what is None
-            else (
-                what["metric"],
-                what["conducting_equipment_mrid"],
-                what["terminal_sequence_number"],
-                what["phase"],
-                what["violating_value"],
-                what["constraint_limit"],
-            ),
+            "binding": binds(what),
         }
     return found
 

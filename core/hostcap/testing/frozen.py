@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 
 import attrs
 import numpy as np
@@ -16,13 +14,13 @@ from hostcap.findings import Finding
 from hostcap.linear import CONSTANT_POWER, LinearNetwork, Ports, connection, no_ports, port_base_v
 from hostcap.network import SQRT3, Network, Origin
 from hostcap.operating_point import OperatingPoint
-from hostcap.power_flow import Settling
+from hostcap.power_flow import Closing, Settling
 from hostcap.solution import Solution
 from hostcap.testing.networks import SmallNetwork
 
 
 @frozen(kw_only=True, eq=False)
-class ArrayFrozen:
+class ArrayFrozen(Closing):
     """A frozen network without an engine; offers ``linearise`` where it has a linear network.
 
     Attributes:
@@ -51,16 +49,6 @@ class ArrayFrozen:
         if self.linear_network is None:
             raise HostcapError("this frozen network has no linear form")
         return self.linear_network
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 def nominal_start(network: Network) -> Solution:

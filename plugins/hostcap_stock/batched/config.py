@@ -5,25 +5,13 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from hostcap.config import about, between
+from hostcap_stock.iterating import Iterating
 
 
 @frozen(kw_only=True)
-class BatchedConfig:
+class BatchedConfig(Iterating):
     """When a state counts as solved, and on how many cores."""
 
-    tolerance_pu: float = field(
-        default=1e-6,
-        validator=between(1e-12, 1e-2),
-        metadata=about("Largest change of a live node's voltage in the last iteration", unit="pu"),
-    )
-    max_iterations: int = field(
-        default=100, validator=between(1, 100_000), metadata=about("Iterations after which a state is diverged")
-    )
-    max_control_iterations: int = field(
-        default=200,
-        validator=between(1, 100_000),
-        metadata=about("Rounds of control actions after which the start has failed"),
-    )
     threads: int = field(
         default=2,
         validator=between(1, 256),

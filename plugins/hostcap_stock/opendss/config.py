@@ -11,6 +11,7 @@ from attrs import field, frozen
 from hostcap.config import about, between, each, positive, with_offset
 from hostcap.errors import ConfigError
 from hostcap_stock.injections._validation import power_factor
+from hostcap_stock.iterating import Iterating
 
 _BAND = (
     "by OpenDSS's own meters and reports, no limit of a study and no matter to power flow; unset keeps the model's own"
@@ -145,19 +146,5 @@ class OpenDssShapesConfig:
 
 
 @frozen(kw_only=True)
-class OpenDssSolverConfig:
+class OpenDssSolverConfig(Iterating):
     """When a state counts as solved."""
-
-    tolerance_pu: float = field(
-        default=1e-6,
-        validator=between(1e-12, 1e-2),
-        metadata=about("Largest change of a live node's voltage in the last iteration", unit="pu"),
-    )
-    max_iterations: int = field(
-        default=100, validator=between(1, 100_000), metadata=about("Iterations after which a state is diverged")
-    )
-    max_control_iterations: int = field(
-        default=200,
-        validator=between(1, 100_000),
-        metadata=about("Rounds of control actions after which the start has failed"),
-    )

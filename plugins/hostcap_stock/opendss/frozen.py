@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 
 from hostcap._arrays import ComplexArray, FloatArray, IntArray
@@ -13,7 +10,7 @@ from hostcap.findings import Finding, Severity, some
 from hostcap.linear import LinearNetwork
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
-from hostcap.power_flow import Settling
+from hostcap.power_flow import Closing, Settling
 from hostcap.solution import Solution
 from hostcap_stock.opendss.engine import ControlLoopError, Engine
 from hostcap_stock.opendss.linearise import linearise, linearise_like, settled
@@ -32,7 +29,7 @@ def bus_spec(network: Network, bus: int, nodes: IntArray) -> str:
     return ".".join([str(network.buses.name[bus]), *numbers])
 
 
-class FrozenOpenDss:
+class FrozenOpenDss(Closing):
     """A network at its start, on an OpenDSS engine of its own. Use as a context manager.
 
     Attributes:
@@ -129,14 +126,6 @@ class FrozenOpenDss:
         if self._engine is not None:
             engine, self._engine = self._engine, None
             engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # Reading states
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from attrs import evolve, fields
@@ -15,7 +14,7 @@ from hostcap.findings import Finding, Severity
 from hostcap.linear import CONSTANT_POWER, LinearNetwork, Ports
 from hostcap.network import Network
 from hostcap.operating_point import OperatingPoint
-from hostcap.power_flow import Settling
+from hostcap.power_flow import Closing, Settling
 from hostcap.solution import Solution
 from hostcap_stock.pandapower.drawn import Drawn
 from hostcap_stock.pandapower.elements import ANY_VOLTAGE, Elements
@@ -28,7 +27,7 @@ START_TOLERANCE_PU, START_GOAL_PU = 1e-6, 1e-9
 """The start must meet the first; iteration goes on towards the second, so that every state starts well."""
 
 
-class FrozenPandapower:
+class FrozenPandapower(Closing):
     """A network at its start, in a pandapower net of its own. Use as a context manager.
 
     Attributes:
@@ -76,14 +75,6 @@ class FrozenPandapower:
     def close(self) -> None:
         """Give the engine back."""
         self._engine = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # Steps of freezing
 
