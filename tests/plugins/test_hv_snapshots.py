@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from headroom_oracle import load
 from hv_studying import HvCase, demo_case, real_hv_cases
+from instants import RUN_ID, Day
 
 from hostcap.config import structure_study
 from hostcap.errors import ConfigError
@@ -267,6 +268,56 @@ def test_states_are_written_in_parts_and_are_the_same_as_those_in_memory(
                 assert sorted(map(str, read[name][column])) == sorted(map(str, whole[name][column])), (name, column)
 
 
+def test_of_several_instants_each_location_has_the_states_and_the_trail_of_its_own_in_both_directions(
+    demo_folder: Path,
+) -> None:
+    """A state of one instant of several is, to the last digit, that of a run of this instant alone."""
+    case = demo_case(demo_folder, direction="both", step_kw=100.0, lv=(0.8, 1.14))
+    package = case.work_package(study={"debug_snapshots": True, "debug_snapshot_stops": 1000})
+    network = package.source().load("f")
+
+    def ran(day: Day) -> Results:
+        study: Any = attrs.evolve(package.study(), initial_state=day)  # type: ignore[type-var]
+        return Results(work_package_id=RUN_ID, chunks=tuple(study.run(package.job(network, RUN_ID))))
+
+    whole = ran(Day(count=3, mean_kw=1.5))
+    alone = [ran(Day(count=3, mean_kw=1.5, only=i)) for i in range(3)]
+    by_instant = {one["debug_snapshots"]["timestamp"][0]: one for one in alone}
+    own = {tuple(r[n] for n in ("headroom_direction", *LOCATION)): r for r in whole["hv_node_headroom"].rows()}
+    rows = list(whole["debug_snapshots"].rows())
+    assert {tuple(row[n] for n in ("headroom_direction", *LOCATION)) for row in rows} == set(own)
+    answering = {row["timestamp"] for row in rows}
+    assert len(answering) > 1, "several instants answer"
+    keys = ("headroom_direction", "timestamp", "growth_at", "iteration")
+    wanted = {tuple(row[key] for key in keys) for row in rows}
+    for name in DEBUG[1:]:
+        assert {tuple(row[key] for key in keys) for row in whole[name].rows()} == wanted
+    for row in rows:
+        assert row["timestamp"] == own[tuple(row[n] for n in ("headroom_direction", *LOCATION))]["timestamp"]
+    for key in sorted(wanted)[::5]:
+        (direction, instant, grown, step), values = key, []
+        for found in (whole, by_instant[key[1]]):
+            nodes = found["debug_nodes"]
+            here = (nodes["headroom_direction"] == direction) & (nodes["timestamp"] == instant)
+            here &= (nodes["growth_at"] == grown) & (nodes["iteration"] == step)
+            values.append(nodes["voltage_v"][here])
+        assert values[0].size and np.array_equal(*values)
+    trails = [trail for chunk in whole.chunks for trail in chunk.summary.get("trails", ())]
+    assert len(trails) == len(own)
+    for trail in trails:
+        row = own[trail["direction"], trail["location_type"], trail["terminal_mrid"], trail_name(trail, own)]
+        assert np.datetime64(trail["instant"].removesuffix("Z")) == row["timestamp"]
+        assert len(trail["margin"]) == round(row["available_headroom_kw"] / case.step_kw) + (
+            2 if row["status"] == "bound" else 1
+        )
+
+
+def trail_name(trail: dict[str, Any], own: Any) -> str:
+    """Equipment of a trail's terminal."""
+    (name,) = {key[3] for key in own if key[1:3] == (trail["location_type"], trail["terminal_mrid"])}
+    return str(name)
+
+
 def test_without_a_request_there_are_none_and_the_answer_is_the_same(demo_folder: Path) -> None:
     case = demo_case(demo_folder)
     plain, kept = case.run(), snapshots(case)
@@ -290,7 +341,7 @@ def test_the_python_class_keeps_them_too_and_check_says_how_many(demo_folder: Pa
     )
     facts = dict(study.check(network).facts)
     rows = network.nodes.bus.size + network.conductors.node.size
-    assert facts["debug snapshots at most"] == f"3 states of 1 locations in each direction, {3 * rows} rows"
+    assert facts["debug snapshots at most"] == f"3 states of 1 location in each direction, {3 * rows} rows"
     found = study.run(network)
     assert set(DEBUG) <= set(found.names)
     assert {row["snapshot"] for row in found["debug_snapshots"].rows()} >= {"start", "last-valid"}

@@ -28,6 +28,7 @@ from hostcap_stock.networks.customers import CustomerTable, assign_customers
 from hostcap_stock.networks.noted import note_network, note_ratings
 from hostcap_stock.pandapower.branches import Branch, Branches, read_branches, refuse_what_has_no_form
 from hostcap_stock.pandapower.columns import Columns, names_once
+from hostcap_stock.pandapower.distances import bus_distances
 from hostcap_stock.pandapower.elements import Elements, is_three_phase, read_elements
 from hostcap_stock.pandapower.noted import note_emergency, note_net
 from hostcap_stock.pandapower.reading import NetTables
@@ -126,7 +127,15 @@ def build_feeder(
         findings=findings,
     )
     x, y = _places(buses)
-    bus_record = Buses(name=bus_names, nominal_kv=nominal_kv, lv=layout.lv, group=groups.bus_group, x=x, y=y)
+    bus_record = Buses(
+        name=bus_names,
+        nominal_kv=nominal_kv,
+        lv=layout.lv,
+        group=groups.bus_group,
+        x=x,
+        y=y,
+        distance_km=bus_distances(net, branches, sources, len(buses)),
+    )
     note_network(
         buses=len(buses),
         node_names=[

@@ -22,11 +22,15 @@ class Drawn:
     Attributes:
         columns: State by name of its column.
         start_of, stop_of: Column by place; places without one kept no state, or had no room.
+        phases: Phases of HV nodes that there are.
+        lv: Whether there are LV nodes.
     """
 
     columns: Mapping[str, Any]
     start_of: Mapping[str, str]
     stop_of: Mapping[str, str]
+    phases: tuple[str, ...] = ()
+    lv: bool = True
 
 
 def location_voltage_figure(
@@ -56,7 +60,7 @@ def location_voltage_figure(
         "field": "phase",
         "type": "nominal",
         "scale": {"domain": [*PHASES, "ABC"], "range": [*PHASES.values(), "#1d2733"]},
-        "legend": {"title": "HV, phase", "symbolType": "circle", "values": list(PHASES)},
+        "legend": {"title": "HV, phase", "symbolType": "circle", "values": list(drawn.phases)},
     }
     lower = {**LEVELS, "legend": {**LEVELS["legend"], "values": ["LV"]}}
     said = tooltip(bus="Bus", phase="Phase", level="Level", km="Distance, km", pu="Voltage, pu")
@@ -71,6 +75,7 @@ def location_voltage_figure(
             ("LV", {"size": 9, "opacity": 0.55}, lower),
             ("HV", {"size": 26, "opacity": 0.9}, phase),
         )
+        if level == "HV" or drawn.lv
     ]
     layers += [
         {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import frozen
 
@@ -84,9 +85,13 @@ def add_location_voltages(
         name: np.round(nodes["to_neutral_v"][sizes[state]][shown] / nominal[shown], 5)
         for name, state in drawn.columns.items()
     }
+    phase = np.asarray([PHASE_LETTERS[n] for n in number[shown].tolist()], dtype=object)
+    drawn = attrs.evolve(
+        drawn, phases=tuple(sorted(set(phase[level[shown] == "HV"]))), lv=bool(np.any(level[shown] == "LV"))
+    )
     data["voltages"] = {
         "bus": nodes["bus"][first][shown],
-        "phase": [PHASE_LETTERS[n] for n in number[shown].tolist()],
+        "phase": phase,
         "level": level[shown],
         "km": np.round(km[shown], 4),
         **values,
