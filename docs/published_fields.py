@@ -98,7 +98,10 @@ _VOLTS = (
 FIELDS: Mapping[str, tuple[Row, ...]] = {
     "IntrinsicWorkPackageInput": (
         here("allocation", "Table `[allocation]`; {allocation=uniform} where it is left out"),
-        always("capacityGroupPlacement", "Groups are headed by distribution transformers; see the headroom method"),
+        always(
+            "capacityGroupPlacement",
+            "Write nothing: it has one value, and groups are headed by distribution transformers here too",
+        ),
         _CONSTRAINTS,
         _INITIAL,
         _INJECTION,
@@ -190,7 +193,10 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
             "efficiency are {injection.pv-system.dc_ac_ratio} and {injection.pv-system.efficiency}",
         ),
         here("powerFactor", "{injection.negative-load.power_factor}, of either injection; same signs"),
-        always("phaseMatching", "Growth has the phases of the customer's loads"),
+        always(
+            "phaseMatching",
+            "Write nothing: it has one value, and growth has the phases of the customer's loads here too",
+        ),
     ),
     "IntrinsicSearchConfigInput": (
         here("stepKwPerCustomer", "{study.lv-headroom.step_kw_per_customer}"),

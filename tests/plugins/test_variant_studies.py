@@ -11,7 +11,7 @@ from headroom_oracle import oracle
 from studying import answers, demo_cases
 
 from hostcap.config import structure_study
-from hostcap.plugins import default_registry
+from hostcap.plugins import StudyPlugin, default_registry
 from hostcap.results_folder import read_results
 from hostcap.running import check, run
 from hostcap.tables import Results
@@ -79,7 +79,7 @@ def test_findings_list_what_is_built_and_what_is_not(demo_folder: Path) -> None:
         ("project-applied", "bigger t6", 2),
         ("projects-left-out", "late", 1),
     ]
-    assert "commissioned in 2023 (neutral)" in listed[0][3]
+    assert "commissioned in 2023 (neutral); 1 engine command" in listed[0][3]
     assert listed[2][3] == "1 project is not in the network: commissioned after 2025"
 
 
@@ -94,6 +94,13 @@ def test_results_say_the_variant_and_no_column_is_added(demo_folder: Path, tmp_p
     assert "variant" not in today["findings"].metadata
     assert "variant" not in today.summary["scope"]
     assert results.work_package_id != today.work_package_id
+
+
+def test_a_report_says_the_variant_where_there_is_one(demo_folder: Path) -> None:
+    record: Any = default_registry().get(StudyPlugin, "lv-headroom")
+    named, today = (record.report(run(package)) for package in (with_projects(demo_folder), study(demo_folder)))
+    assert named.subtitle.endswith("year: 2025; variant of the network: plan.")
+    assert today.subtitle.endswith("year: 2025.")
 
 
 def test_another_year_is_another_run_and_another_network(demo_folder: Path) -> None:

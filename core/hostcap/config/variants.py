@@ -204,7 +204,7 @@ def variant_findings(document: StudyDocument, feeder: str) -> tuple[Finding, ...
                 count=len(project.commands),
                 message=f"variant {scope.variant!r} has it by {scope.year}: commissioned in "
                 f"{variant.year_of(project) if variant else ''} ({variant.schedule_assumption if variant else ''}); "
-                f"{len(project.commands)} engine commands",
+                f"{counted(len(project.commands), 'engine command')}",
             )
             for project in found.applied
         ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hostcap._arrays import FloatArray
-from hostcap.findings import Finding, Severity, some
+from hostcap.findings import Finding, Severity, counted, some
 from hostcap.network import Network
 from hostcap.profiles import as_datetime
 from hostcap_stock.profiles.config import ReadingsConfig
@@ -120,8 +120,9 @@ def _from_pool(
         element=some([f"{owners.name[each]} as {owners.ids[meter]}" for each, meter in zip(who, place, strict=True)]),
         count=int(who.size),
         kw=float(kw) / tally.instants if tally.instants else 0.0,
-        message=f"{who.size} customers without readings follow {followed} of {drawn.meters} meters of the pool {span}, "
-        f"drawn at random with seed {config.seed} (mean kW)",
+        message=f"{counted(who.size, 'customer without readings follows', 'customers without readings follow')} "
+        f"{followed} of {counted(drawn.meters, 'meter')} of the pool {span}, drawn at random with seed {config.seed} "
+        "(mean kW)",
     )
 
 

@@ -60,7 +60,8 @@ def _subtitle(study: Mapping[str, Any], results: Results) -> str:
     words = "export, and import" if asked == "both" else asked
     start = str(study.get("initial_state", {}).get("plugin", "as-modelled"))
     where = ", ".join(map(str, scope.get("feeders", ()))) or "the network"
-    return f"How much more can {who} {words} on {where}? Start: {start}; year: {scope.get('year', MISSING)}."
+    variant = f"; variant of the network: {scope['variant']}" if "variant" in scope else ""
+    return f"How much more can {who} {words} on {where}? Start: {start}; year: {scope.get('year', MISSING)}{variant}."
 
 
 def _run_facts(results: Results) -> tuple[tuple[str, str], ...]:
