@@ -99,6 +99,12 @@ class FlowNetwork(_ByContent):
         if not np.isfinite(self.row_factor).all():
             bad = self.row_node[~np.isfinite(self.row_factor)]
             raise FlowsError(f"node {some(self.node[bad].tolist())}: its allocation factor is not a finite number")
+        if np.any(self.row_factor < 0):
+            row = int(self.row_factor.argmin())
+            raise FlowsError(
+                f"node {self.node[self.row_node[row]]}: its allocation factor at bus {self.bus[self.row_bus[row]]} is"
+                f" {self.row_factor[row]:.6g}; expected parts of its MW, 0 to 1"
+            )
 
     @cached_property
     def factor_sums(self) -> FloatArray:

@@ -43,3 +43,9 @@ def test_a_period_goes_over_to_the_same_network_with_stations() -> None:
 def test_a_period_does_not_go_over_to_another_network() -> None:
     with pytest.raises(FlowsError, match="another to_bus is not the same network"):
         PERIOD.on(attrs.evolve(NETWORK, to_bus=[0]))
+
+
+def test_a_factor_below_0_is_refused_although_factors_add_up_to_1() -> None:
+    """2 and -1 would make load of generation."""
+    with pytest.raises(FlowsError, match="node aaa: its allocation factor at bus 2 is -1; expected parts of its MW"):
+        attrs.evolve(NETWORK, row_node=[0, 0, 1], row_bus=[0, 1, 1], row_factor=[2.0, -1.0, 1.0])

@@ -88,14 +88,14 @@ def _dead_ends(
     network: FlowNetwork, balance: TraceBalance, dead_end: IntArray, bus: IntArray, rest_mw: FloatArray
 ) -> Finding:
     """Buses that nothing leaves: fixed losses explain what arrives, or a load is missing."""
-    charged = f"nothing leaves these buses, so that {balance.dead_end_mw:.4g} MW of generation are charged to no load; "
+    charged = f"nothing leaves these buses, so that {balance.dead_end_mw:.6g} MW of generation are charged to no load; "
     element, count = some(network.bus[[*bus, *np.setdiff1d(dead_end, bus)]].tolist()), int(dead_end.size)
     kw = 1000.0 * balance.dead_end_mw
     if not bus.size:
         message = f"{charged}they feed the fixed losses there"
         return Finding(severity=Severity.INFO, code="dead-end", element=element, count=count, kw=kw, message=message)
     message = (
-        f"{charged}{rest_mw.sum():.4g} MW of what arrives are no fixed losses, most at {network.bus[bus[0]]}"
-        f" ({rest_mw[0]:.4g} MW): look there for a load that the input lacks or has on another bus"
+        f"{charged}{rest_mw.sum():.6g} MW of what arrives are no fixed losses, most at {network.bus[bus[0]]}"
+        f" ({rest_mw[0]:.6g} MW): look there for a load that the input lacks or has on another bus"
     )
     return Finding(severity=Severity.WARNING, code="dead-end", element=element, count=count, kw=kw, message=message)

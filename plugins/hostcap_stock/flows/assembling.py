@@ -199,6 +199,13 @@ class Assembler:
                 f"period {when.name}: {where.source} has node {self.nodes.names[where.node[row]]} on bus"
                 f" {self.buses.names[where.bus[row]]} twice; are two periods mixed?"
             )
+        if np.any(where.factor < 0):
+            row = int(where.factor.argmin())
+            raise FlowsError(
+                f"period {when.name}: {where.source} gives node {self.nodes.names[where.node[row]]} at bus"
+                f" {self.buses.names[where.bus[row]]} the factor {where.factor[row]:.6g}; expected parts of its MW,"
+                " 0 to 1"
+            )
         network = FlowNetwork(
             branch=self.branches.text(branches.name),
             bus=self.buses.text(buses.astype(np.int32)),

@@ -177,6 +177,12 @@ def test_other_factor_sums_are_refused_or_normalised_where_the_study_asks(tmp_pa
     assert found.kw == pytest.approx(0.1 * 20.0 * 1000.0)
 
 
+def test_a_factor_below_0_is_refused_with_its_period_although_factors_add_up_to_1(tmp_path: Path) -> None:
+    vspd_day(tmp_path, TIMES, node_map=[("AAA0111 G1", "1", 2.0), ("AAA0111 G1", "2", -1.0), *MAP[2:]])
+    message = refused(tmp_path)
+    assert message.startswith("period ") and "gives node AAA0111 G1 at bus 2 the factor -1; expected" in message
+
+
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     vspd_day(tmp_path, TIMES)
     path = tmp_path / "BranchResults_TP.csv"
