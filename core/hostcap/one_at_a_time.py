@@ -21,7 +21,7 @@ from hostcap.errors import NotConvergedError
 from hostcap.limits import NEAR_TIE
 from hostcap.network import _ByContent
 from hostcap.power_flow import Plan
-from hostcap.search import NEVER, OPEN, STATUSES, Report, Status, tightest
+from hostcap.search import NEVER, OPEN, START_NOT_SOLVED, STATUSES, Report, Status, tightest
 
 
 @frozen(kw_only=True, eq=False)
@@ -81,7 +81,7 @@ def search_one_at_a_time(
     search = _Alone(scopes, max_steps, followed)
     start = plan.solve(np.zeros((1, scopes), dtype=np.int32), want={"extremes"})
     if not start.converged[0]:
-        raise NotConvergedError("the start does not converge", iterations=int(start.iterations[0]))
+        raise NotConvergedError(START_NOT_SOLVED, iterations=int(start.iterations[0]))
     margin, broken = tightest(start)
     search.begin(float(np.min(margin)), broken=bool(np.any(broken)))
     states = rounds = 1

@@ -38,6 +38,11 @@ class Status(StrEnum):
 
 
 STATUSES = tuple(Status)
+START_NOT_SOLVED = (
+    "the start does not converge by this solver, though it did as the network was frozen; check solver.tolerance_pu "
+    "and solver.max_iterations, or use another solver"
+)
+"""What to say where a plan has no solution for level 0."""
 OPEN = -1
 NEVER = -1
 """Marks a step that never came, in integer arrays."""
@@ -302,7 +307,7 @@ class LockOutWalk:
         search, steps = self._search, self._steps
         self._states, self._rounds = self._states + steps.size, self._rounds + 1
         if self._step == 0 and not solved.converged[0]:
-            raise NotConvergedError("the start does not converge", iterations=int(solved.iterations[0]))
+            raise NotConvergedError(START_NOT_SOLVED, iterations=int(solved.iterations[0]))
         margin, broken = tightest(solved)
         proven = 0
         for place, at in enumerate(map(int, steps)):

@@ -35,10 +35,12 @@ SLOW = {
     "csiro-n-pool-import",
     "ckt5-fixed-time",
     "eu-lv-day-readings",
+    "eu-lv-pandapower-export",
     "ieee8500-import",
     "p1uhs23-day-instants",
     "p1uhs23-hv-day",
     "p1uhs23-hv-nodes",
+    "simbench-rural-import",
     "cre21-export-zero-load",
     "cre21-export-fixed-load",
     "cre21-export-pv-system",
@@ -54,6 +56,9 @@ ELSEWHERE = {
 }
 """Nets of pandapower, and the package that must be there."""
 
+COARSER = {"eu-lv-pandapower-export": 1e-6}
+"""Where pandapower's power flow of unbalanced nets comes no nearer."""
+
 
 @pytest.mark.parametrize(
     "name",
@@ -66,7 +71,7 @@ def test_a_study_file_has_one_answer_by_both_solvers(name: str, studies: Path) -
     package = ELSEWHERE.get(name)
     if package:
         pytest.importorskip(package, reason=f"{package} is not installed: pip install 'hostcap[{package}]'")
-    fewer = [*FEWER.get(name, []), "solver.tolerance_pu=1e-9"]
+    fewer = [*FEWER.get(name, []), f"solver.tolerance_pu={COARSER.get(name, 1e-9)!r}"]
     engine = [f"solver.plugin={'pandapower' if package else 'opendss'}"]
     if 'plugin = "lv-headroom"' in (studies / f"{name}.toml").read_text(encoding="utf-8"):
         engine += ["study.search=linear", "study.binding_usage=false"]
