@@ -94,7 +94,8 @@ def checked_injections(p_kw: FloatArray, q_kvar: FloatArray, injectors: int) -> 
 class Plan(Protocol):
     """Solves states of one frozen network, growth and limit set.
 
-    Every state starts from the start's voltages: what was solved before does not matter.
+    Every state starts from the start's voltages: what was solved before does not matter, nor which other plans of the
+    same frozen network are open.
     """
 
     def solve(self, levels: IntArray, want: Collection[Want]) -> States:

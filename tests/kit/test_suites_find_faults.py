@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from attrs import evolve, frozen
 
 import hostcap.testing
@@ -104,3 +105,47 @@ def test_every_kind_has_faults_and_every_test_of_a_fault_is_there() -> None:
         for fault in FAULTS:
             if fault.kind == singular(kind.kind):
                 assert hasattr(suite, fault.test), fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "outcomes"),
+    [
+        ("", "", {"passed"}),
+        ("", "why", {"passed", "failed"}),
+        (" & nodes.live[at]", "", {"passed", "failed"}),
+        (" & nodes.live[at]", "why", {"passed", "xfailed"}),
+    ],
+    ids=["good", "good-and-listed", "wrong", "wrong-and-listed"],
+)
+def test_expected_failures_are_listed_and_strict(fault: str, reason: str, outcomes: set[str], tmp_path: Path) -> None:
+    made = texts("odd", "constraint")
+    made["odd/__init__.py"] = made["odd/__init__.py"].replace(fault, "") if fault else made["odd/__init__.py"]
+    listed = f'expected_failures={{"test_dead_nodes_are_not_watched": "{reason}"}}'
+    test = made["tests/test_odd.py"]
+    made["tests/test_odd.py"] = test.replace("wrong=", f"{listed}, wrong=") if reason else test
+    for path, text in made.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--tb=no",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not heavy",
+        "--rootdir",
+        ".",
+    ]
+    paths = [str(tmp_path), *(p for p in sys.path if p)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert set(re.findall(r"\d+ (passed|failed|xfailed)\b", done.stdout)) == outcomes, done.stdout

@@ -17,9 +17,10 @@ from hostcap.errors import HostcapError
 from hostcap.growth import Growth, UnitInjection, customer_growth
 from hostcap.limit_rows import conductor_rows, node_rows
 from hostcap.limits import LimitSet
+from hostcap.linear import LinearNetwork, Ports, growth_ports
 from hostcap.network import Network
 from hostcap.plugins import NetworkPlugin, SolverPlugin
-from hostcap.power_flow import FrozenNetwork, JointSolver, Settling
+from hostcap.power_flow import LINEARISE, FrozenNetwork, JointSolver, Settling
 from hostcap.testing.case import Case
 from hostcap.testing.frozen import two_bus, two_bus_voltage_v
 from hostcap.testing.part_suites import modelled
@@ -28,6 +29,8 @@ from hostcap.testing.plugin_suite import PluginSuite
 EVERYTHING = {"extremes", "violations", "nodes", "branches"}
 MEASURED_PU = 1e-6
 """How far voltages of one state may be apart by two ways of solving, per unit of nominal: the solvers' tolerance."""
+BALANCED_TO = 1e-5
+"""Largest share of the currents that meet at a node that may be missing there, at the solvers' tolerance."""
 
 
 class NetworkSuite(PluginSuite):
@@ -138,13 +141,7 @@ class NetworkSuite(PluginSuite):
         with case.make().freeze(network, modelled(network), Settling()) as frozen:
             linear, start = frozen.linear(), frozen.start
         volts = start.node_v[0]
-        current = linear.admittance() @ volts
-        drawn = linear.base.drawn_a(linear.base.voltage_v(volts))
-        for end, sign in ((linear.base.node_a, 1.0), (linear.base.node_b, -1.0)):
-            np.add.at(current, end[end >= 0], sign * drawn[end >= 0])
-        scale = np.abs(linear.admittance()) @ np.abs(volts) + np.abs(linear.source_a) + 1.0
-        residual = np.abs(current - linear.source_a) / scale
-        assert residual[linear.live].max() < 1e-9, "Kirchhoff's law, relative to the currents that meet"
+        assert unbalanced(linear, volts) < 1e-9, "Kirchhoff's law, relative to the currents that meet"
         own = linear.conductors() @ volts
         size = np.abs(linear.conductors()) @ np.abs(volts) + 1.0
         assert (np.abs(own - start.conductor_a[0]) / size).max() < 1e-9
@@ -178,6 +175,42 @@ class NetworkSuite(PluginSuite):
 
 def _within(index: Any, size: int, *, ground: bool = False) -> None:
     assert ((index >= (-1 if ground else 0)) & (index < size)).all()
+
+
+def unbalanced(linear: LinearNetwork, volts: Any, *more: tuple[Ports, Any]) -> float:
+    """Largest current that is missing at a live node of a state, relative to the currents that meet there.
+
+    Args:
+        linear: The network; its base loads draw.
+        volts: Voltages of the state, V, shape (node,).
+        more: Further ports that draw, each with the multiples of its own power, shape (port,).
+    """
+    admittance: Any = linear.admittance()
+    current = admittance @ volts
+    for ports, times in ((linear.base, np.ones(len(linear.base))), *more):
+        drawn = ports.drawn_a(ports.voltage_v(volts)) * times
+        for end, sign in ((ports.node_a, 1.0), (ports.node_b, -1.0)):
+            np.add.at(current, end[end >= 0], sign * drawn[end >= 0])
+    scale = np.abs(admittance) @ np.abs(volts) + np.abs(linear.source_a) + 1.0
+    return float((np.abs(current - linear.source_a) / scale)[linear.live].max())
+
+
+def in_parts(growth: Growth, *, turned: bool) -> Growth:
+    """Each growth point as two, of a quarter and of three quarters, in one order or the other."""
+    points = np.tile(np.arange(growth.name.size), 2)
+    share = np.repeat([0.25, 0.75], growth.name.size)
+    order = np.arange(points.size)[::-1] if turned else np.arange(points.size)
+    points, share = points[order], share[order]
+    nodes = [growth.terminals(int(point)) for point in points]
+    return attrs.evolve(
+        growth,
+        **{name: getattr(growth, name)[points] for name in ("scope", "phases", "delta", "kv")},
+        name=[f"{growth.name[point]} {part:g}" for point, part in zip(points, share, strict=True)],
+        p_kw=share * growth.p_kw[points],
+        q_kvar=share * growth.q_kvar[points],
+        terminal_ptr=np.concatenate([[0], np.cumsum([each.size for each in nodes], dtype=np.int64)]),
+        terminal_node=np.concatenate(nodes) if nodes else [],
+    )
 
 
 def _reopened(pickled: bytes) -> Any:
@@ -257,6 +290,31 @@ class SolverSuite(PluginSuite):
         live = frozen.network.nodes.live
         difference = np.abs(solution.node_v[0] - frozen.start.node_v[0])[live] / frozen.network.nodes.nominal_v[live]
         assert difference.max() < 2 * MEASURED_PU
+
+    def test_what_flows_in_is_drawn(self, plan: Any, frozen: FrozenNetwork, growth: Growth) -> None:
+        """Kirchhoff's law at every node of every state, with the network as arrays: base, growth and sources."""
+        if LINEARISE not in frozen.capabilities:
+            pytest.skip("the case's network does not come as arrays (capability linearise)")
+        linear, ports, levels = frozen.linear(), growth_ports(growth), self.levels(frozen)
+        states = plan.solve(levels, {"nodes"})
+        for volts, level, converged in zip(states.solution.node_v, levels, states.converged, strict=True):
+            steps = level[growth.scope[ports.injector]] if len(ports) else np.empty(0)
+            apart = unbalanced(linear, volts, (ports, steps)) if converged else 0.0
+            assert apart < BALANCED_TO, "Kirchhoff's law, relative to the currents that meet"
+
+    def test_neither_order_nor_number_of_what_grows_changes_anything(
+        self, case: Case, plan: Any, frozen: FrozenNetwork, growth: Growth, limits: LimitSet
+    ) -> None:
+        """Each point as it is, as two of its parts, and as these the other way round."""
+        levels = self.levels(frozen)
+        given = plan.solve(levels, {"extremes"}).extremes.margin
+        for turned in (False, True):
+            other = case.make().plan(frozen, in_parts(growth, turned=turned), limits)
+            try:
+                found = other.solve(levels, {"extremes"}).extremes.margin
+            finally:
+                other.close()
+            assert found == pytest.approx(given, abs=MEASURED_PU, nan_ok=True)
 
     def test_a_batch_is_its_states_in_any_split_and_order(self, plan: Any, frozen: FrozenNetwork) -> None:
         levels = self.levels(frozen)

@@ -11,7 +11,7 @@ import pytest
 
 from hostcap.growth import Direction, UnitInjection, customer_growth
 from hostcap.limits import BROKEN, LimitSet, LinearLimits, Measure, stated
-from hostcap.network import Network
+from hostcap.network import Customers, Network
 from hostcap.operating_point import FeederScope, OperatingPoint
 from hostcap.plugins import AllocationPlugin, ConstraintPlugin, InitialStatePlugin, InjectionPlugin
 from hostcap.plugins.kinds import Moment
@@ -118,6 +118,27 @@ class AllocationSuite(PluginSuite):
         assert np.array_equal(allocation.weights(frozen), allocation.weights(frozen))
         assert np.array_equal(allocation.weights(frozen), case.make().weights(frozen))
         assert pickle.dumps((frozen.network.customers, frozen.operating_point, frozen.start)) == before
+
+    def test_the_order_of_customers_changes_nothing(self, case: Case) -> None:
+        if case.frozen is not None:
+            pytest.skip("the case's frozen feeder is its own, and its customers stay where they are")
+        network = case.feeder_network()
+        turned = attrs.evolve(network, customers=backwards(network.customers))
+        given, other = (case.make().weights(at_nominal(each, modelled(each))) for each in (network, turned))
+        assert np.array_equal(np.asarray(other)[::-1], given)
+
+
+def backwards(customers: Customers) -> Customers:
+    """The same customers, the last one first."""
+    elements = [customers.elements(c) for c in range(customers.id.size)][::-1]
+    turned = {name: getattr(customers, name)[::-1] for name in ("id", "group", "bus", "live", "grows", "phase_code")}
+    return attrs.evolve(
+        customers,
+        **turned,
+        element_ptr=np.concatenate([[0], np.cumsum([each.size for each in elements], dtype=np.int64)]),
+        element=np.concatenate(elements) if elements else [],
+        columns={name: values[::-1] for name, values in customers.columns.items()},
+    )
 
 
 class ConstraintSuite(PluginSuite):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hostcap._arrays import ComplexArray, FloatArray, IntArray
@@ -62,6 +64,7 @@ class FrozenOpenDss(Closing):
                 of at what the controlled solve makes of them.
         """
         self._engine: Engine | None = engine
+        self._rest_of_plan: Callable[[], None] | None = None
         self.network = network
         self.operating_point = operating_point
         self._settling = settling
@@ -145,6 +148,16 @@ class FrozenOpenDss(Closing):
             converged=[converged],
             iterations=[iterations],
         )
+
+    def turn_to(self, rest: Callable[[], None] | None) -> None:
+        """Let a plan solve: what grows in another one that is open is put at rest first.
+
+        Args:
+            rest: Takes the growth of the plan that solves from now on back to nothing; None where none does.
+        """
+        if self._rest_of_plan is not None and self._rest_of_plan != rest:
+            self._rest_of_plan()
+        self._rest_of_plan = rest
 
     # Steps of freezing, in order
 

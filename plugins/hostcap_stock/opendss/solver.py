@@ -74,6 +74,7 @@ class OpenDssPlan:
 
     def close(self) -> None:
         """Take the growth out of the engine."""
+        self._frozen.turn_to(None)
         engine = self._frozen.engine()
         for point in range(self._growth.name.size):
             engine.command(f"disable load.{self._prefix}_{point}")
@@ -145,6 +146,7 @@ class OpenDssPlan:
                 frozen.find_again()
 
     def _solve_each(self, count: int, write: Callable[[int], None], want: Collection[Want]) -> States:
+        self._frozen.turn_to(self._rest)
         converged, iterations = np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int32)
         extremes: list[Extremes] = []
         violations: list[Violations] = []
@@ -172,6 +174,11 @@ class OpenDssPlan:
             violations=_stack_violations(violations) if violations else None,
             solution=_stack_solutions(solutions, want) if solutions else None,
         )
+
+    def _rest(self) -> None:
+        """Let nothing of this plan grow while another one solves."""
+        none = np.zeros(self._growth.name.size)
+        self._write(none, none)
 
     def _write(self, kw: FloatArray, kvar: FloatArray) -> None:
         """Write what changed: setting every load of a large feeder costs as much as its solve."""

@@ -253,3 +253,24 @@ def test_a_net_that_has_changed_since_is_refused() -> None:
     point = AsModelled().operating_point(network, FeederScope(feeder="net", year=2025))
     with pytest.raises(ModelError, match="has changed since"):
         PandapowerSource.of(net).freeze(network, point, Settling())
+
+
+@pytest.mark.parametrize(("make", "counted"), [(town, "_powerflow"), (street, "_pd2ppc")])
+def test_the_librarys_matrices_are_kept_and_only_powers_change(
+    make: Any, counted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is built afresh for states: runpp goes its recycled way, runpp_3ph takes its admittances as they are."""
+    import pandapower.pd2ppc
+    import pandapower.run
+
+    built: list[str] = []
+    module = pandapower.run if counted == "_powerflow" else pandapower.pd2ppc
+    own = getattr(module, counted)
+    monkeypatch.setattr(module, counted, lambda *a, **k: built.append(counted) or own(*a, **k))
+    with frozen(make()) as start:
+        solved(tight(), start, np.zeros((1, len(start.network.groups))))
+        assert built, "what is counted is what the start needs"
+        built.clear()
+        states = solved(tight(), start, np.arange(6)[:, None] * np.ones(len(start.network.groups)))
+    assert states.converged.all()
+    assert not built
