@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet as pq
 from attrs import frozen
-from bench_timing import Section, Settings, clock, digits
+from bench_timing import Section, Settings, clock, digits, peak_mb
 
 from hostcap._arrays import FloatArray
 from hostcap.network import Network
@@ -211,18 +210,14 @@ def measured(asked: Asked, whose: str, *, alone: bool) -> dict[str, Any]:
 
 def _measured(asked: Asked, whose: str) -> dict[str, Any]:
     work = (by_hostcap if whose == "hostcap" else by_others)(asked)
-    imports = _megabytes()
+    imports = peak_mb()
     seconds, answer = [], []
     for _ in range(1 if asked.layout == "csv" else 2):
         gc.collect()
         began = clock()
         answer = [float(each) for each in work()]
         seconds.append(clock() - began)
-    return {"seconds": min(seconds), "imports": imports, "megabytes": _megabytes(), "answer": answer}
-
-
-def _megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": min(seconds), "imports": imports, "megabytes": peak_mb(), "answer": answer}
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from bench_feeders import (
     snapshot_growth,
     snapshot_levels,
 )
-from bench_timing import Section, Settings, clock, digits, times, us
+from bench_timing import Section, Settings, clock, digits, peak_mb, times, us
 
 from hostcap.network import Network
 from hostcap_stock.batched.config import BatchedConfig
@@ -131,18 +131,6 @@ def by_groups(feeder: Feeder, settings: Settings) -> list[list[str]]:
             rows.append([feeder.name, str(count), us(taken / len(levels))])
             plan.close()
     return rows
-
-
-def peak_mb() -> float:
-    """Largest memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # what getrusage says begins with the parent's
-        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**10
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def child(name: str, networks: Path | None) -> dict[str, float]:

@@ -130,6 +130,18 @@ def conditions(core: int | None, repetitions: int, commit: str) -> str:
     )
 
 
+def peak_mb() -> float:
+    """Largest memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # what getrusage says begins with the parent's
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
 def in_markdown(section: Section, where: str) -> str:
     """A section between its marks."""
     lines = [f"<!-- benchmark: {section.name} -->", f"## {section.title}", ""]
