@@ -184,6 +184,22 @@ class TestWhatAFileSays:
         assert [of(found, known, name) for name in ("c1", "c2", "c3", "c4")] == [[1.5], [1.5], [2.5], [2.5]]
         assert of(found, known, "mill") == [40.0]
 
+    def test_of_a_pool_customers_are_counted_and_not_meters(self, tmp_path: Path, network: Network) -> None:
+        """Profile 7 has a gap: c1 and c2 lack a reading each, whether it is refused or filled."""
+        columns = {"pool": np.asarray(["7", "7", "8", "8", "9"])}
+        known = attrs.evolve(network, customers=attrs.evolve(network.customers, columns=columns))
+        names = ("7", "8", "9", "mill")
+        rows = [{"time": when, "customer": name, "in": 1.0} for when in at(1, 2) for name in names]
+        write(tmp_path, [row for row in rows if (row["time"], row["customer"]) != (at(2)[0], "7")])
+        settings_ = {"customer_id": "pool", "export_column": None}
+        refused = r"2 readings of 2 customers missing \('7' of customer 'c1', '7' of customer 'c2'\)"
+        with pytest.raises(ProfileError, match=refused):
+            profiles(tmp_path, **settings_).customers(known, window(1, 2))
+        found = profiles(tmp_path, missing="zero", **settings_).customers(known, window(1, 2))
+        [finding] = [f for f in found.findings if f.code == "readings-filled"]
+        assert (finding.count, finding.element) == (2, "c1, c2")
+        assert finding.message.startswith("2 readings of 2 customers are missing")
+
 
 class TestWide:
     def rows(self) -> list[dict[str, Any]]:
@@ -247,7 +263,7 @@ class TestWide:
 
     def test_unknown_columns_are_refused_or_listed_with_their_kw(self, tmp_path: Path, network: Network) -> None:
         write(tmp_path, [row | {"c9 kW": 3.0} for row in self.rows()])
-        with pytest.raises(ProfileError, match="1 customers that the feeder does not have: c9"):
+        with pytest.raises(ProfileError, match="1 customer that the feeder does not have: c9"):
             self.table(tmp_path).customers(network, window(1, 3))
         found = self.table(tmp_path, unknown_customers="leave-out").customers(network, window(1, 3))
         [finding] = [f for f in found.findings if "unknown" in f.code]
@@ -342,7 +358,7 @@ class TestWhatIsNotRight:
 
     def test_a_gap_is_refused_by_name_and_time(self, tmp_path: Path, network: Network) -> None:
         self.gap(tmp_path)
-        with pytest.raises(ProfileError, match=r"1 readings of 1 customers are missing \('c2'\).*2025-01-06T13:30"):
+        with pytest.raises(ProfileError, match=r"1 reading of 1 customer missing \('c2'\).*2025-01-06T13:30"):
             profiles(tmp_path).customers(network, window(1, 4))
 
     @pytest.mark.parametrize(
@@ -374,7 +390,7 @@ class TestWhatIsNotRight:
         write(tmp_path, rows)
         table = profiles(tmp_path, missing="previous")
         assert of(table.customers(network, window(49, 49)), network, "c2") == pytest.approx([2.1])
-        with pytest.raises(ProfileError, match="takes readings of the day before, and 1 customers have none"):
+        with pytest.raises(ProfileError, match="takes readings of the day before, and 1 customer has none"):
             table.customers(network, window(50, 50))
 
     def test_a_customer_without_readings_has_a_rule_of_its_own(self, tmp_path: Path, network: Network) -> None:
@@ -417,7 +433,7 @@ class TestWhatIsNotRight:
 
     def test_unknown_customers_are_refused_or_listed_with_their_kw(self, tmp_path: Path, network: Network) -> None:
         write(tmp_path, [*long_rows(), {"time": at(1)[0], "customer": "c9", "in": 3.0, "out": 1.0}])
-        with pytest.raises(ProfileError, match="1 customers that the feeder does not have: c9"):
+        with pytest.raises(ProfileError, match="1 customer that the feeder does not have: c9"):
             profiles(tmp_path).customers(network, window(1, 4))
         found = profiles(tmp_path, unknown_customers="leave-out").customers(network, window(1, 4))
         [finding] = [f for f in found.findings if "unknown" in f.code]
@@ -429,7 +445,7 @@ class TestWhatIsNotRight:
         self, tmp_path: Path, network: Network, rule: str, kw: float, dropped: float, ending: str
     ) -> None:
         write(tmp_path, [*long_rows(), {"time": at(1)[0], "customer": "c1", "in": 9.0, "out": 0.0}], f"r.{ending}")
-        with pytest.raises(ProfileError, match="1 readings are there twice"):
+        with pytest.raises(ProfileError, match="1 reading is there twice"):
             profiles(tmp_path, file=f"r.{ending}").customers(network, window(1, 4))
         found = profiles(tmp_path, file=f"r.{ending}", duplicates=rule).customers(network, window(1, 4))
         assert of(found, network, "c1")[0] == pytest.approx(kw)
@@ -446,7 +462,7 @@ class TestWhatIsNotRight:
     def test_negative_readings_are_refused(self, tmp_path: Path, network: Network, ending: str) -> None:
         rows = [row | {"in": -0.5} if row["customer"] == "c3" else row for row in long_rows((1,))]
         write(tmp_path, rows, f"r.{ending}")
-        with pytest.raises(ProfileError, match=r"1 readings of import are negative, such as -0.5 kW of 'c3' at .*net"):
+        with pytest.raises(ProfileError, match=r"1 reading of import is negative, such as -0.5 kW of 'c3' at .*net"):
             profiles(tmp_path, file=f"r.{ending}").customers(network, window(1, 1))
 
     def test_what_is_no_number_is_named(self, tmp_path: Path, network: Network) -> None:
@@ -490,7 +506,7 @@ class TestFiles:
             ("head.csv", b"time,customer,in,out\n", "has no rows"),
             ("typo.csv", b"time,customer,inn,out\n2025-01-06T12:30Z,c1,1,1\n", "no column 'in'; did you mean 'inn'"),
             ("ragged.csv", b"time,customer,in,out\n2025-01-06T12:30Z,c1,1,1\n1,2\n", "cannot be read"),
-            ("nobody.csv", b"time,customer,in,out\n2025-01-06T12:30Z,,1,1\n", "1 rows without a customer"),
+            ("nobody.csv", b"time,customer,in,out\n2025-01-06T12:30Z,,1,1\n", "1 row without a customer"),
         ],
     )
     def test_a_file_that_cannot_be_used_is_named(
@@ -580,7 +596,7 @@ class TestSeries:
         with pytest.raises(ProfileError, match="'pv' has no value at 1 of 4 instants, such as 2025-01-06T13:30"):
             series(tmp_path).series(network, "pv", window(1, 4))
         write(tmp_path, [{"time": when, "pv": 0.1} for when in at(1, 2, 2)], "pv.csv")
-        with pytest.raises(ProfileError, match="'pv' has 1 values twice"):
+        with pytest.raises(ProfileError, match="'pv' has 1 value twice"):
             series(tmp_path).series(network, "pv", window(1, 2))
 
     def test_readings_do_not_make_series_nor_series_readings(self, tmp_path: Path, network: Network) -> None:

@@ -16,6 +16,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from hostcap.errors import ProfileError
+from hostcap.findings import counted
 from hostcap.plugins._nearest import did_you_mean
 from hostcap.profiles import as_datetime, interval_us
 from hostcap_stock.profiles.scans import UNREADABLE, one_line, rows_of
@@ -171,7 +172,9 @@ class TimedFile:
 
         arrow, times = _arrow(), self._times
         if column.null_count:
-            raise ProfileError(f"{self.path}: {column.null_count} rows without a time in column {times.column!r}")
+            raise ProfileError(
+                f"{self.path}: {counted(column.null_count, 'row')} without a time in column {times.column!r}"
+            )
         if arrow.types.is_dictionary(column.type):  # each text once, however many rows have it
             ends: UsArray = self._ends(column.dictionary)[np.asarray(column.indices)]
             return ends

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from hostcap._arrays import FloatArray
 from hostcap.errors import ProfileError
-from hostcap.findings import some
+from hostcap.findings import counted, some
 from hostcap.profiles import InstantArray, as_datetime
 from hostcap_stock.profiles.config import ReadingsConfig
 from hostcap_stock.profiles.files import Batch, Times, UsArray, per_interval
@@ -138,7 +138,8 @@ class Intake(ABC):
         """Refuse readings that are there twice, if no rule says which counts."""
         if twice and self.config.duplicates == "refuse":
             raise ProfileError(
-                f"profiles.readings: {twice} readings are there twice in {self._window()}: same customer, same time. "
+                f"profiles.readings: {counted(twice, 'reading is', 'readings are')} there twice in {self._window()}: "
+                "same customer, same time. "
                 'A clock put back does that: write times in UTC. Or set duplicates = "first" or "last"'
             )
 
@@ -152,8 +153,8 @@ class Intake(ABC):
             return {}
         if self.unknown and self.config.unknown_customers == "refuse":
             raise ProfileError(
-                f"profiles.readings: readings of {len(self.unknown)} customers that the feeder does not have: "
-                f"{some(sorted(self.unknown))} (it has {some(list(self.ids))}); mend the names, or set "
+                f"profiles.readings: readings of {counted(len(self.unknown), 'customer')} that the feeder does not "
+                f"have: {some(sorted(self.unknown))} (it has {some(list(self.ids))}); mend the names, or set "
                 'unknown_customers = "leave-out"'
             )
         return {name: kw / max(self.instant.size, 1) for name, kw in self.unknown.items()}
@@ -165,7 +166,8 @@ class Intake(ABC):
         column = batch.columns[self.config.customer_column]
         if column.null_count:
             raise ProfileError(
-                f"{batch.file}: {column.null_count} rows without a customer in column {self.config.customer_column!r}"
+                f"{batch.file}: {counted(column.null_count, 'row')} without a customer in column "
+                f"{self.config.customer_column!r}"
             )
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
@@ -208,7 +210,8 @@ class Intake(ABC):
             first = int(bad[0])
             when = as_datetime(self.instant[int(row[first])]).isoformat()
             raise ProfileError(
-                f"{batch.file}: {bad.size} readings of {quantity} are negative, such as {values[first]:g} kW of "
+                f"{batch.file}: {counted(bad.size, 'reading')} of {quantity} "
+                f"{'is' if bad.size == 1 else 'are'} negative, such as {values[first]:g} kW of "
                 f"{self.ids[int(place[first])]!r} at {when}; expected >= 0: "
                 "mend them, or name the column in net_column if it holds import less export"
             )

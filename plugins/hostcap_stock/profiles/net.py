@@ -47,7 +47,7 @@ def net_of(
     there = _Gaps(summed=summed, kept=kept, gaps=gaps, rule=np.asarray(rule))
     refused = np.where(asking.needed & (there.rule == "refuse"), gaps, 0)
     if refused.any():
-        refuse_gaps(config, refused, kept.size, instant[there.of(int(np.argmax(refused > 0)))[0]], asking.label)
+        refuse_gaps(config, refused, kept.size, instant[there.of(int(np.argmax(refused > 0)))[0]], asking.followers)
     for place in there.by_rule("as-modelled"):
         summed.net[there.of(place)] += model[place]
     stood_in = np.zeros(gaps.size)
@@ -64,7 +64,7 @@ def net_of(
         else:
             np.bitwise_or.at(wanted[place], source >> 3, (1 << (source & 7)).astype(np.uint8))
     if stale:
-        refuse_stale(stale, stale_at[0], asking.label)
+        refuse_stale(stale, stale_at[0], asking.followers)
     if gapped:
         found = summed.picked(files, read, wanted)
         power = found.power()

@@ -60,7 +60,8 @@ def _filled(network: Network, owners: Owners, tally: Tally, span: str) -> Iterat
             element=some([owners.name[place] for place in whose]),
             count=count,
             kw=float(np.sum(kw) / tally.instants),
-            message=f"{count} readings of {whose.size} customers are missing {span}; {words} "
+            message=f"{counted(count, 'reading')} of {counted(whose.size, 'customer')} "
+            f"{'is' if count == 1 else 'are'} missing {span}; {words} "
             "(mean kW of what stands in)",
         )
 
@@ -78,7 +79,7 @@ def _left_out(tally: Tally, span: str) -> Iterator[Finding]:
             code="instants-without-readings",
             element=some(times, 2),
             count=int(tally.left_out.size),
-            message=f"{tally.left_out.size} instants {span} at which nobody has a reading are left out",
+            message=f"{counted(tally.left_out.size, 'instant')} {span} at which nobody has a reading left out",
         )
 
 
@@ -92,8 +93,8 @@ def _of_the_table(tally: Tally) -> Iterator[Finding]:
             element=some(sorted(tally.unknown)),
             count=len(tally.unknown),
             kw=sum(tally.unknown.values()),
-            message=f"readings of {len(tally.unknown)} customers that the feeder does not have are left out {span} "
-            "(mean kW)",
+            message=f"readings of {counted(len(tally.unknown), 'customer')} that the feeder does not have are left out "
+            f"{span} (mean kW)",
         )
     twice, kw = tally.dropped
     if twice:
@@ -102,7 +103,8 @@ def _of_the_table(tally: Tally) -> Iterator[Finding]:
             code="duplicate-readings",
             count=twice,
             kw=kw,
-            message=f"{twice} readings {span} are there twice; one of each counts (mean kW of those that do not)",
+            message=f"{counted(twice, 'reading is', 'readings are')} there twice {span}; one of each counts "
+            "(mean kW of those that do not)",
         )
 
 
@@ -137,7 +139,7 @@ def _of_nobody(owners: Owners, tally: Tally, span: str) -> Iterator[Finding]:
             element=some(names),
             count=len(names),
             kw=kw,
-            message=f"{len(names)} customers on dead nodes have readings {span}, left out (mean kW)",
+            message=f"readings of {counted(len(names), 'customer')} on dead nodes left out {span} (mean kW)",
         )
     names, kw = _mean(owners, np.where(owners.live & ~owners.has_load, drawn, 0.0), tally.instants)
     if names:
@@ -147,8 +149,8 @@ def _of_nobody(owners: Owners, tally: Tally, span: str) -> Iterator[Finding]:
             element=some(names),
             count=len(names),
             kw=kw,
-            message=f"{len(names)} customers without a load element import {span}, which nothing in the model can "
-            "draw; left out (mean kW)",
+            message=f"import of {counted(len(names), 'customer')} without a load element {span}, which nothing in the "
+            "model can draw; left out (mean kW)",
         )
 
 
@@ -178,5 +180,6 @@ def _without_columns(tally: Tally) -> Iterator[Finding]:
             code="customers-without-column",
             element=some(list(ids)),
             count=len(ids),
-            message=f"{len(ids)} customers have readings and no column of {quantity}; it is 0 for them",
+            message=f"{counted(len(ids), 'customer has', 'customers have')} readings and no column of {quantity}; it "
+            "is 0 there",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Never
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from hostcap._arrays import BoolArray, FloatArray, IntArray
 from hostcap.errors import ProfileError
-from hostcap.findings import some
+from hostcap.findings import counted, some
 from hostcap.profiles import InstantArray, Window, as_datetime
 from hostcap_stock.profiles.config import ReadingsConfig
 
@@ -49,13 +50,13 @@ class Asking:
 
     Attributes:
         needed: Whether anybody follows an id, shape (id + 1,); what nobody follows is never refused.
-        label: Name of an id in messages.
+        followers: Names in messages of the customers that need an id; they are counted, not meters.
         known: Which ids have a reading anywhere in the table, shape (id + 1,); asked only where it matters.
         extent: What the table covers, for messages.
     """
 
     needed: BoolArray
-    label: Callable[[int], str]
+    followers: Callable[[int], list[str]]
     known: Callable[[], BoolArray]
     extent: Callable[[], str]
 
@@ -92,12 +93,12 @@ def fill(
     if refused.any():
         whole = int(np.argmax(refused.any(axis=0)))
         refuse_gaps(
-            config, refused.sum(axis=0), kept.size, instant[kept][int(np.argmax(refused[:, whole]))], asking.label
+            config, refused.sum(axis=0), kept.size, instant[kept][int(np.argmax(refused[:, whole]))], asking.followers
         )
     modelled = absent & (np.asarray(rule) == "as-modelled")
     previous = np.asarray(rule) == "previous"
     if (absent[kept] & asking.needed & previous).any():
-        table = _with_previous(config, instant, table, present, kept, asking.needed & previous, asking.label)
+        table = _with_previous(config, instant, table, present, kept, asking.needed & previous, asking.followers)
     filled = {q: np.where(np.isfinite(v[kept]) & (present[kept] | previous), v[kept], 0.0) for q, v in table.items()}
     return Filled(
         instant=instant[kept],
@@ -137,8 +138,8 @@ def kept_of(
         )
     if empty.any() and config.missing_instants == "refuse":
         raise ProfileError(
-            f"profiles.readings: nobody has a reading at {int(empty.sum())} of {empty.size} instants, such as "
-            f"{_at(window[empty][0])} (the table holds {extent()}); ask for a window that is covered, or set "
+            f"profiles.readings: nobody has a reading at {int(empty.sum())} of {counted(empty.size, 'instant')}, such "
+            f"as {_at(window[empty][0])} (the table holds {extent()}); ask for a window that is covered, or set "
             'missing_instants = "leave-out" (or "fill", by the rule of `missing`)'
         )
     return np.flatnonzero(~empty) if config.missing_instants == "leave-out" else np.arange(window.size)
@@ -152,7 +153,11 @@ def rules_of(config: ReadingsConfig, count: int, known: Callable[[], BoolArray])
 
 
 def refuse_gaps(
-    config: ReadingsConfig, gaps: IntArray, instants: int, first: np.datetime64, label: Callable[[int], str]
+    config: ReadingsConfig,
+    gaps: IntArray,
+    instants: int,
+    first: np.datetime64,
+    followers: Callable[[int], list[str]],
 ) -> Never:
     """Refuse readings that are missing.
 
@@ -161,41 +166,45 @@ def refuse_gaps(
         gaps: Instants at which each id should have one and has none, shape (id + 1,), not all 0.
         instants: How many instants there are.
         first: The first at which the first of those ids has none.
-        label: Name of an id in messages.
+        followers: Names in messages of the customers that need an id; they are counted, not meters.
 
     Raises:
         ProfileError: Always.
     """
-    whose = np.flatnonzero(gaps)
-    names = [label(int(place)) for place in whose]
+    whose = np.flatnonzero(gaps).tolist()
+    by_id = [followers(place) for place in whose]
+    names = list(chain.from_iterable(by_id))
     if (gaps[whose] == instants).all():
         key = "missing" if config.missing_customers == "from-pool" else "missing_customers"
         raise ProfileError(
-            f"profiles.readings: {whose.size} customers have no reading: {some(names)}; add them, set customer_id "
+            f"profiles.readings: {counted(len(names), 'customer has', 'customers have')} no reading: {some(names)}; "
+            "add them, set customer_id "
             f'if readings have other names, or set {key} = "zero" or "as-modelled"'
         )
+    count = sum(int(gaps[place]) * len(own) for place, own in zip(whose, by_id, strict=True))
     raise ProfileError(
-        f"profiles.readings: {int(gaps.sum())} readings of {whose.size} customers are missing ({some(names)}), "
+        f"profiles.readings: {counted(count, 'reading')} of {counted(len(names), 'customer')} missing ({some(names)}), "
         f'such as that of {names[0]} at {_at(first)}; mend the table, or set missing = "previous", "zero" or '
         '"as-modelled"'
     )
 
 
-def refuse_stale(places: Sequence[int], first: np.datetime64, label: Callable[[int], str]) -> Never:
+def refuse_stale(places: Sequence[int], first: np.datetime64, followers: Callable[[int], list[str]]) -> Never:
     """Refuse gaps with no reading of the day before.
 
     Args:
         places: Ids with such gaps.
         first: The first such instant of the first of them.
-        label: Name of an id in messages.
+        followers: Names in messages of the customers that need an id; they are counted, not meters.
 
     Raises:
         ProfileError: Always.
     """
+    names = list(chain.from_iterable(map(followers, places)))
     raise ProfileError(
-        f'profiles.readings: missing = "previous" takes readings of the day before, and {len(places)} customers '
-        f"have none ({some([label(int(place)) for place in places])}), such as at {_at(first)}; mend the table, "
-        'or set missing_customers = "zero" or "as-modelled" for those that are not in it at all'
+        'profiles.readings: missing = "previous" takes readings of the day before, and '
+        f"{counted(len(names), 'customer has', 'customers have')} none ({some(names)}), such as at {_at(first)}; mend "
+        'the table, or set missing_customers = "zero" or "as-modelled" for those that are not in it at all'
     )
 
 
@@ -218,7 +227,7 @@ def _with_previous(
     present: BoolArray,
     kept: NDArray[np.int64],
     which: BoolArray,
-    label: Callable[[int], str],
+    followers: Callable[[int], list[str]],
 ) -> dict[str, FloatArray]:
     """Each gap filled with the last reading before it, at most a day old."""
     row = np.arange(instant.size)[:, None]
@@ -227,7 +236,7 @@ def _with_previous(
     stale = old[kept] & which
     if stale.any():
         columns = np.flatnonzero(stale.any(axis=0)).tolist()
-        refuse_stale(columns, instant[kept][int(np.flatnonzero(stale[:, columns[0]])[0])], label)
+        refuse_stale(columns, instant[kept][int(np.flatnonzero(stale[:, columns[0]])[0])], followers)
     back = np.where(present | ~which, row, np.maximum(last, 0))
     return {q: np.take_along_axis(v, back, axis=0) for q, v in table.items()}
 

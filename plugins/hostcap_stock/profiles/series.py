@@ -8,6 +8,7 @@ import numpy as np
 
 from hostcap._arrays import FloatArray
 from hostcap.errors import ProfileError
+from hostcap.findings import counted
 from hostcap.plugins._nearest import suggestion
 from hostcap.profiles import Series, Window, as_datetime, as_us
 from hostcap_stock.profiles.config import SeriesConfig
@@ -42,13 +43,14 @@ def read_series(config: SeriesConfig, files: Sequence[TimedFile], name: str, win
         raise ProfileError(f"profiles.series: no series named {name!r}{suggestion(name, sorted(known), 'there are')}")
     if rows > int(filled.sum()):
         raise ProfileError(
-            f"{where} has {rows - int(filled.sum())} values twice from {as_datetime(instant[0]).isoformat()} to "
-            f"{as_datetime(instant[-1]).isoformat()}; a clock put back does that: write times in UTC"
+            f"{where} has {counted(rows - int(filled.sum()), 'value')} twice from "
+            f"{as_datetime(instant[0]).isoformat()} to {as_datetime(instant[-1]).isoformat()}; a "
+            "clock put back does that: write times in UTC"
         )
     missing = np.flatnonzero(~np.isfinite(value))
     if missing.size:
         raise ProfileError(
-            f"{where} has no value at {missing.size} of {instant.size} instants, such as "
+            f"{where} has no value at {missing.size} of {counted(instant.size, 'instant')}, such as "
             f"{as_datetime(instant[int(missing[0])]).isoformat()}; the table holds {extent_of(files)}"
         )
     return Series(name=name, instant=instant, value=value)

@@ -110,7 +110,7 @@ class TableProfiles:
     def _asking(self, config: ReadingsConfig, files: list[TimedFile], owners: Owners, feeder: str) -> Asking:
         return Asking(
             needed=_needed(owners),
-            label=lambda place: _label(owners, place),
+            followers=lambda place: _followers(owners, place),
             known=lambda: self._known(config, files, owners, feeder),
             extent=lambda: extent_of(files),
         )
@@ -176,13 +176,13 @@ def _needed(owners: Owners) -> BoolArray:
     return needed
 
 
-def _label(owners: Owners, place: int) -> str:
-    """An id as a user knows it: of whom, where it is another's name."""
-    whose = owners.name[int(np.flatnonzero(owners.reading == place)[0])]
+def _followers(owners: Owners, place: int) -> list[str]:
+    """The customers that need an id, as a user knows them: with the id, where it is another's name."""
+    names = [owners.name[owner] for owner in np.flatnonzero((owners.reading == place) & owners.live)]
     if place == len(owners.ids):
-        return f"{whose!r}, for whom the customer table names none,"
-    name = owners.ids[place]
-    return repr(name) if name.casefold() == whose.casefold() else f"{name!r} of customer {whose!r}"
+        return [f"{name!r}, for whom the customer table names none," for name in names]
+    own = owners.ids[place]
+    return [repr(own) if own.casefold() == name.casefold() else f"{own!r} of customer {name!r}" for name in names]
 
 
 def _placed(
