@@ -15,7 +15,7 @@ from hv_studying import HvCase, demo_case, real_hv_cases
 from instants import RUN_ID, Day
 
 from hostcap.config import structure_study
-from hostcap.errors import ConfigError
+from hostcap.errors import ConfigError, StoppedError
 from hostcap.plugins import default_registry
 from hostcap.results_folder import read_results
 from hostcap.running import check, run
@@ -325,6 +325,17 @@ def test_without_a_request_there_are_none_and_the_answer_is_the_same(demo_folder
     for name in plain["hv_node_headroom"].columns:
         if not name.endswith("_id"):
             assert list(map(str, plain["hv_node_headroom"][name])) == list(map(str, kept["hv_node_headroom"][name]))
+
+
+def test_it_stops_between_parts(demo_folder: Path) -> None:
+    package = demo_case(demo_folder).work_package(study={"debug_snapshots": True})
+    stages: list[str] = []
+    with pytest.raises(StoppedError, match="stopped while keeping debug snapshots"):
+        run(
+            package,
+            progress=lambda stage, *_: stages.append(stage),
+            should_stop=lambda: any("keeping debug snapshots" in stage for stage in stages[-1:]),
+        )
 
 
 def test_the_python_class_keeps_them_too_and_check_says_how_many(demo_folder: Path) -> None:

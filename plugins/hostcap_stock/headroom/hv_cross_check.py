@@ -40,6 +40,9 @@ def hv_cross_check_findings(
 
     Returns:
         What was compared and the largest differences; a warning for each kind of disagreement.
+
+    Raises:
+        StoppedError: ``should_stop`` said so.
     """
 
     def compare(seen: Comparison) -> None:

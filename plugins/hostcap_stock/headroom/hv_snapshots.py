@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from hostcap._arrays import IntArray, ints
-from hostcap.errors import ConfigError
+from hostcap.errors import ConfigError, StoppedError
 from hostcap.findings import Finding, Severity, counted, some
 from hostcap.growth import site_name
 from hostcap.hv_locations import phase_codes
@@ -39,7 +39,7 @@ from hostcap_stock.headroom.snapshot_states import (
 )
 
 ROWS_AT_ONCE = 500_000
-"""Most rows of nodes and conductors in one chunk, unless one state alone has more: about 100 MB."""
+"""Most rows of nodes and conductors in one chunk, unless one state alone has more: 250 MB with what writers copy."""
 LabelsOf = Callable[[SitesSearched], Labels]
 
 
@@ -192,6 +192,9 @@ class SiteSnapshots:
             leasts: What was found, direction by direction.
             labels_of: Labels of a search.
             opened: Opens the plan of a search again.
+
+        Raises:
+            StoppedError: ``should_stop`` said so.
         """
         network, number = job.network, 0
         bounds = voltage_bounds(network, limits)
@@ -204,6 +207,8 @@ class SiteSnapshots:
                 with opened(least, place) as plan:
                     for first in range(0, len(wanted), most):
                         job.progress("keeping debug snapshots", first, len(wanted))
+                        if job.should_stop():
+                            raise StoppedError(f"feeder {job.scope.feeder!r}: stopped while keeping debug snapshots")
                         number += 1
                         parts = []
                         for state, solved in solved_again(plan, wanted[first : first + most], choice.first.size):
