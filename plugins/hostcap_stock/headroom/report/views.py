@@ -269,7 +269,8 @@ def _add_location_trail(
             "Location",
             _step_words(study, "step_kw_per_node", ""),
             has_feeder=False,
-            squeeze=longest > LONG_TRAIL,
+            # Every step is there, and the last ones decide.
+            squeeze=False,
             dots=longest <= FEW_STEPS,
             reach=reach if unkept else None,
         )
