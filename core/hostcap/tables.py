@@ -378,6 +378,14 @@ class Results:
         """Names of the tables there are."""
         return tuple(dict.fromkeys(table.name for chunk in self.chunks for table in chunk.tables))
 
+    def __iter__(self) -> Iterator[str]:
+        """Names of the tables, as a mapping has its keys."""
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a table of that name."""
+        return name in self.names
+
     def __getitem__(self, name: str) -> Table:
         """One table over all feeders.
 

@@ -235,7 +235,8 @@ def results(*chunks: tuple[str, Table]) -> Results:
 def test_results_give_one_table_over_all_feeders_in_the_order_of_chunks() -> None:
     found = results(("F2", build(name=["x", "y"])), ("F1", build()))
     assert found["all"]["name"].tolist() == ["x", "y", "a", "b"]
-    assert found.names == ("all",)
+    assert found.names == tuple(found) == ("all",)
+    assert "all" in found and "al" not in found
     assert found.to_pandas("all")["count"].tolist() == [1, 2, 1, 2]
 
 

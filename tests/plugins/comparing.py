@@ -20,7 +20,7 @@ def answers(results: Results) -> dict[tuple[Any, ...], Any]:
     """What is said of each group, location and instant."""
     found = {}
     for table, columns in KEYS.items():
-        for row in results[table].rows() if table in results.names else ():
+        for row in results[table].rows() if table in results else ():
             what = tuple(round(row[c], 9) if isinstance(row[c], float) else row[c] for c in columns)
             found[table, *(row.get(column) for column in WHERE)] = (row["status"], *what)
     return found
@@ -31,7 +31,7 @@ def bindings(results: Results) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     sets = {row["binding_id"]: row for row in results["constraint_violations"].rows() if row["binding"]}
     found = {}
     for table in ("lv_group_hosting_capacity", "hv_node_headroom"):
-        for row in results[table].rows() if table in results.names else ():
+        for row in results[table].rows() if table in results else ():
             what = sets.get(row["binding_id"])
             found[tuple(row.get(column) for column in WHERE)] = () if what is None else binding(what)
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from hostcap.findings import some
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that looks most like ``word``, whatever its case; None where nothing is near."""
@@ -23,8 +25,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return "" if name is None else f"; did you mean {name!r}?"
 
 
-def suggestion(word: str, known: Iterable[str], label: str) -> str:
-    """``; did you mean 'opendss'? installed: batched, opendss``, the last part under ``label``."""
+def suggestion(word: str, known: Iterable[str], label: str, most: int = 30) -> str:
+    """``; did you mean 'opendss'? installed: batched, opendss``, the last part under ``label``; of many the first."""
     names = list(known)
     hint = did_you_mean(word, names)
-    return f"{hint}{' ' if hint else '; '}{label}: {', '.join(names) or 'none'}"
+    return f"{hint}{' ' if hint else '; '}{label}: {some(names, most) or 'none'}"

@@ -115,7 +115,7 @@ def _asset(period: FlowPeriod, name: str) -> int:
     legs = [branch for branch in listed if branch.startswith(f"{name} at ")]
     if legs:
         raise ModelError(f"allocation.asset: {name!r} has several sides; name one: {', '.join(map(repr, legs))}")
-    raise ModelError(f"allocation.asset: no line or transformer {name!r}{suggestion(name, listed[:MOST], 'there are')}")
+    raise ModelError(f"allocation.asset: no line or transformer {name!r}{suggestion(name, listed, 'there are', MOST)}")
 
 
 def _heads(network: Network, period: FlowPeriod, group: int, listed: list[str]) -> list[int]:

@@ -19,6 +19,7 @@ from hostcap_stock.opendss.model import solved_injection
 from hostcap_stock.opendss.shapes import Shape, acting, read_shapes
 from hostcap_stock.opendss.source import OpenDssSource
 from hostcap_stock.opendss.unfollowed import Unfollowed, read_unfollowed
+from hostcap_stock.profiles.readings import instants_of
 
 _HOUR_US = 3_600_000_000
 _FIXED, _EXEMPT = 1, 2
@@ -121,7 +122,7 @@ class OpenDssShapes:
         shape = model.shapes.get(name.lower())
         if shape is None:
             known = sorted(each.name for each in model.shapes.values())
-            raise ProfileError(f"profiles: no load shape named {name!r}{suggestion(name, known[:30], 'there are')}")
+            raise ProfileError(f"profiles: no load shape named {name!r}{suggestion(name, known, 'there are')}")
         minutes = self.config.interval_minutes or shape.interval_hours * 60.0
         instant = self._instants(window, minutes)
         return Series(name=name, instant=instant, value=shape.at(self._hours(instant))[0])
@@ -138,15 +139,11 @@ class OpenDssShapes:
 
     def _instants(self, window: Window, minutes: float) -> InstantArray:
         try:
-            instant = window.instants(minutes)
+            return instants_of(window, minutes, "profiles")
         except ValueError as error:
+            if isinstance(error, ProfileError):
+                raise
             raise ProfileError(f"profiles.interval_minutes: {error}") from error
-        if not instant.size:
-            raise ProfileError(
-                f"profiles: no interval of {minutes:g} minutes ends after {window.start.isoformat()} and not after "
-                f"{window.end.isoformat()}"
-            )
-        return instant
 
     def _hours(self, instant: InstantArray) -> FloatArray:
         """Hours since the shapes began, over 0; within a day for daily ones."""

@@ -173,6 +173,27 @@ def test_a_shape_is_a_series_too(master: Path) -> None:
         shaped(network, "daily").series(network, "moon", window)
 
 
+def test_a_slip_in_a_name_finds_it_among_many_and_some_are_listed(tmp_path: Path) -> None:
+    master = tmp_path / "m.dss"
+    many = {f"a{number:02}": "npts=1 interval=1 mult=(1)" for number in range(40)}
+    master.write_text(each_kind("daily", **many, rooftop="npts=1 interval=1 mult=(1)"), encoding="utf-8")
+    network = loaded(master)
+    with pytest.raises(ProfileError, match=r"'roofttop'; did you mean 'rooftop'\? there are: a00, a01, .* and 12 more"):
+        shaped(network, "daily").series(network, "roofttop", Window(start=BEGIN, end=BEGIN + timedelta(days=1)))
+
+
+def test_an_instant_that_ends_no_interval_is_refused_with_those_beside_it(master: Path) -> None:
+    network = loaded(master)
+    with pytest.raises(ProfileError, match=r"no interval of 30 minutes .* near it are .*T10:30.* and .*T11:00"):
+        shaped(network, "daily", interval_minutes=30.0).customers(
+            network, Window.of_instant(BEGIN + timedelta(hours=10, minutes=40))
+        )
+    with pytest.raises(ProfileError, match=r"profiles\.interval_minutes: must divide a day, such as .*, got 7"):
+        shaped(network, "daily", interval_minutes=7.0).customers(
+            network, Window(start=BEGIN, end=BEGIN + timedelta(hours=1))
+        )
+
+
 def test_another_shape_is_another_content(master: Path) -> None:
     before = loaded(master).origin
     master.write_text(FEEDER.replace("mult=(0.0 0.8", "mult=(0.0 0.9"), encoding="utf-8")
