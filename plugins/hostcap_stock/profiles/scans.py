@@ -8,7 +8,7 @@ file is parsed from the beginning to the end each time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,9 +81,7 @@ def one_line(error: BaseException) -> str:
 class _Parquet:
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
         self._path, self._texts = path, list(texts)
-        for name, times in Counter(pyarrow.parquet.read_schema(path).names).items():
-            if times > 1:
-                raise ProfileError(f"{path}: has {times} columns {name!r}; rename one")
+        _refuse_twins(path, pyarrow.parquet.read_schema(path).names)
         kind = pyarrow.dataset.ParquetFileFormat(dictionary_columns=set(texts))
         self._dataset: Any = pyarrow.dataset.dataset(str(path), format=kind)
         [self._fragment] = self._dataset.get_fragments()
@@ -110,20 +108,41 @@ class _Parquet:
 
 class _Csv:
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
+        self._path = path
         name = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-        convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(texts, name), strings_can_be_null=True)
-        kind = pyarrow.dataset.CsvFileFormat(convert_options=convert)
-        found = pyarrow.dataset.dataset(str(path), format=kind).schema
+        with self._reader(dict.fromkeys(texts, name)) as reader:
+            found = reader.schema
+        _refuse_twins(path, found.names)
         # pyarrow infers types from the first rows: a meter that is at 0, or away, all night is no column of integers.
         self.schema: Any = pyarrow.schema([field.with_type(_number(field.type)) for field in found])
-        self._dataset: Any = pyarrow.dataset.dataset(str(path), schema=self.schema, format=kind)
+        self._kinds = {field.name: field.type for field in self.schema}
 
     def head(self, column: str, rows: int) -> Any:
-        return self._dataset.head(rows, columns=[column]).column(column).combine_chunks()
+        found, count = [], 0
+        with self._reader(self._kinds, [column]) as reader:
+            for batch in reader:
+                found.append(batch.column(0))
+                count += batch.num_rows
+                if count >= rows:
+                    break
+        return pyarrow.chunked_array(found, self._kinds[column]).slice(0, rows).unify_dictionaries().combine_chunks()
 
     def scan(self, columns: Sequence[str], always: str | None = None, window: Any = None) -> Iterator[Any]:
-        wanted = dict.fromkeys([*([] if always is None else [always]), *columns])
-        yield from self._dataset.scanner(columns=list(wanted)).to_batches()
+        with self._reader(self._kinds, dict.fromkeys([*([] if always is None else [always]), *columns])) as reader:
+            yield from reader
+
+    def _reader(self, kinds: Mapping[str, Any], columns: Iterable[str] = ()) -> Any:
+        """Batches as they are parsed; a dataset would parse ahead of who takes them, up to gigabytes."""
+        convert = pyarrow.csv.ConvertOptions(
+            column_types=kinds, include_columns=list(columns), strings_can_be_null=True
+        )
+        return pyarrow.csv.open_csv(self._path, convert_options=convert)
+
+
+def _refuse_twins(path: Path, names: Iterable[str]) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise ProfileError(f"{path}: has {times} columns {name!r}; rename one")
 
 
 def _number(kind: Any) -> Any:
