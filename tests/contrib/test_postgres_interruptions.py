@@ -178,3 +178,22 @@ def test_a_run_that_is_stopped_is_not_loaded_and_one_that_is_resumed_is_whole(
     for name, (_, rows) in parquet(tmp_path / "whole").items():
         assert found[name] == rows
     assert parquet(tmp_path / "out") == parquet(tmp_path / "whole")
+
+
+def test_what_waits_of_an_interrupted_run_goes_when_its_folder_gets_another(
+    postgres: Any, schema: str, demo_folder: Path, tmp_path: Path
+) -> None:
+    waiting = tmp_path / "out" / RESUME / "writers"
+    with pytest.raises(StoppedError):
+        run(
+            study("lv-headroom", demo_folder, tmp_path, schema),
+            out=tmp_path / "out",
+            should_stop=lambda: any(waiting.glob("*/*/*/north/*.parquet")),
+        )
+    assert any(waiting.glob("*/*/*/north/*.parquet")) and held(postgres, schema) == {}
+    other = run(study("lv-headroom", demo_folder, tmp_path, schema, name="two"), out=tmp_path / "out", replace=True)
+    (row,) = postgres.rows(f"{quoted(schema)}.hostcap_runs")
+    assert row["work_package_id"] == other.work_package_id
+    for name, (_, rows) in parquet(tmp_path / "out").items():
+        assert held(postgres, schema)[name] == rows
+    assert not waiting.exists()
