@@ -7,7 +7,6 @@ topology share one ``FlowNetwork`` object, which is what makes them fast to trac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -214,8 +213,10 @@ class FlowPeriod(_Timed, _ByContent):
         for name in ("branch", "bus", "node", "from_bus", "to_bus", "row_node", "row_bus", "row_factor"):
             if getattr(network, name) is not getattr(own, name):
                 raise FlowsError(f"period {self.name}: a network with another {name} is not the same network")
-        period = copy(self)
-        object.__setattr__(period, "network", network)
+        period = object.__new__(FlowPeriod)
+        for attribute in attrs.fields(FlowPeriod):
+            name = attribute.name
+            object.__setattr__(period, name, network if name == "network" else getattr(self, name))
         return period
 
 

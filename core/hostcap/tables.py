@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
@@ -232,7 +233,7 @@ class Table:
                 arrays.append(pa.array(held, type=types[column.type], from_pandas=True))
             about = {"unit": column.unit, "key": str(column.key).lower(), "meaning": column.meaning}
             fields.append(pa.field(column.name, types[column.type], metadata=about))
-        described = json.dumps({"schema": attrs.asdict(self.schema), "metadata": dict(self.metadata)})
+        described = json.dumps({"schema": _plain(self.schema), "metadata": dict(self.metadata)})
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={_SCHEMA_KEY: described.encode()}))
 
     def to_flat_arrow(self) -> pa.Table:
@@ -279,6 +280,12 @@ class Table:
         """As a data frame."""
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
+
+
+@lru_cache(maxsize=256)
+def _plain(schema: TableSchema) -> Mapping[str, Any]:
+    """A schema as plain values."""
+    return attrs.asdict(schema)
 
 
 def schema_from(record: Mapping[str, Any]) -> TableSchema:

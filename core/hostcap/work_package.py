@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -120,7 +121,7 @@ class WorkPackage:
         """Feeders, scenario and year."""
         return self.document.scope
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         """The study file as it will run, every default written out."""
         return canonical(self.document)
@@ -390,4 +391,6 @@ class WorkPackage:
             return self.given_id
         content = "\n".join(f"{feeder} {digest}" for feeder, digest in sorted(hashes.items()))
         scope = attrs.evolve(self.scope, feeders=tuple(sorted(self.scope.feeders)))
-        return str(uuid.uuid5(NAMESPACE, f"{canonical(attrs.evolve(self.document, scope=scope))}\n{content}"))
+        same = scope == self.scope
+        written = self.canonical if same else canonical(attrs.evolve(self.document, scope=scope))
+        return str(uuid.uuid5(NAMESPACE, f"{written}\n{content}"))

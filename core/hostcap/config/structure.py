@@ -11,6 +11,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -105,8 +106,12 @@ def default_of(attribute: attrs.Attribute[Any], instance: object | None = None) 
     return None if instance is None else default.factory(instance)
 
 
+@lru_cache(maxsize=16)
 def make_converter(folder: Path) -> Converter:
-    """A cattrs converter with the exact hooks; relative paths start at ``folder``."""
+    """A cattrs converter with the exact hooks; relative paths start at ``folder``.
+
+    To make one takes longer than to use it.
+    """
     converter = Converter(detailed_validation=True)
     for exact in (str, int, float, bool, datetime, date):
         converter.register_structure_hook(exact, _scalar)

@@ -79,6 +79,8 @@ def _found(
 
 def _within(dead_end: IntArray, off: IntArray, off_mw: FloatArray) -> tuple[IntArray, FloatArray]:
     """Dead ends at which more arrives than fixed losses explain, the largest first, and those MW."""
+    if not off.size:
+        return off, off_mw
     here = np.isin(off, dead_end) & (off_mw > 0)
     order = np.argsort(-off_mw[here], kind="stable")
     return off[here][order], off_mw[here][order]
@@ -89,7 +91,8 @@ def _dead_ends(
 ) -> Finding:
     """Buses that nothing leaves: fixed losses explain what arrives, or a load is missing."""
     charged = f"nothing leaves these buses, so that {balance.dead_end_mw:.6g} MW of generation are charged to no load; "
-    element, count = some(network.bus[[*bus, *np.setdiff1d(dead_end, bus)]].tolist()), int(dead_end.size)
+    others = np.setdiff1d(dead_end, bus) if bus.size else dead_end
+    element, count = some(network.bus[np.concatenate([bus, others])].tolist()), int(dead_end.size)
     kw = 1000.0 * balance.dead_end_mw
     if not bus.size:
         message = f"{charged}they feed the fixed losses there"

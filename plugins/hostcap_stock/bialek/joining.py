@@ -15,15 +15,19 @@ INTEGERS, NUMBERS = 10, 4
 
 @compiled
 def _label_mw(labels: int, label: IntArray, flow: FloatArray, loss: FloatArray) -> Any:
-    """MW of the branches of each label at either end, with sign."""
+    """MW of the branches of each label at either end, with sign; and whether its branches oppose each other."""
     at_from, at_to = np.zeros(labels), np.zeros(labels)
+    way, opposed = np.zeros(labels), np.zeros(labels, dtype=np.bool_)
     for e in range(label.size):
+        k = label[e]
         sign = 1.0 if flow[e] > 0 else (-1.0 if flow[e] < 0 else 0.0)
         left = sign * max(abs(flow[e]) - loss[e], 0.0)
         back = flow[e] < 0
-        at_from[label[e]] += left if back else flow[e]
-        at_to[label[e]] += flow[e] if back else left
-    return at_from, at_to
+        at_from[k] += left if back else flow[e]
+        at_to[k] += flow[e] if back else left
+        opposed[k] = opposed[k] or sign * way[k] < 0
+        way[k] = sign if sign else way[k]
+    return at_from, at_to, opposed
 
 
 @compiled
@@ -34,11 +38,15 @@ def _labelled(
     to_bus: IntArray,
     at_from: FloatArray,
     at_to: FloatArray,
+    apart: Any,
     local: FloatArray,
     bus_source: IntArray,
     bus_part: FloatArray,
 ) -> Any:
     """Shares of labels as parts of rows: their branches' MW, added with sign, over what flows at the bus.
+
+    Upstream, what comes to a bus over its labels is its own row without what it puts in itself, which ``_diagonal``
+    leaves out in turn; but for buses with labels whose branches oppose each other.
 
     Args:
         upstream: Whether those who supply are traced.
@@ -47,6 +55,7 @@ def _labelled(
         to_bus: Its other bus.
         at_from: MW of each label at its first bus.
         at_to: MW at the other.
+        apart: Buses at which what comes over labels is not what comes over branches.
         local: Part of one MW at each bus.
         bus_source: Row that each bus has a part of.
         bus_part: The part.
@@ -63,6 +72,8 @@ def _labelled(
     half = np.zeros(size + buses)
     for bus in range(buses):
         used[size + bus], user[size + bus] = bus_source[bus], at_bus[bus]
+        if upstream and not apart[bus]:
+            half[size + bus] = 0.5 * bus_part[bus]
     for n in range(size):
         with_tail = (at_to[n] >= 0) == upstream
         tail, head = (from_bus[n], to_bus[n]) if with_tail else (to_bus[n], from_bus[n])
@@ -70,7 +81,9 @@ def _labelled(
         factor[n] = abs(at_from[n] if with_tail else at_to[n]) * local[tail] * bus_part[tail]
         used[n], user[n] = source[n], at_bus[head]
         half[size + tail] += 0.5 * factor[n]
-        if source[n] == bus_source[head]:
+        if upstream and not apart[head]:
+            user[n] = -1
+        elif source[n] == bus_source[head]:
             half[size + head] += 0.5 * factor[n]
             user[n] = -1
         half[n] = 0.5 * factor[n]
@@ -103,8 +116,14 @@ def _owned(owner: IntArray, user: IntArray, user_mw: FloatArray, of_row: IntArra
 
 
 @compiled
-def _diagonal(user: IntArray, own_mw: FloatArray, other_mw: FloatArray) -> Any:
+def _diagonal(user: IntArray, own_mw: FloatArray, other_mw: FloatArray, counted: Any) -> Any:
     """Half of what each node puts in and of what counts of the other direction, which the original books to itself.
+
+    Args:
+        user: The users.
+        own_mw: What each node puts in.
+        other_mw: What counts of the other direction.
+        counted: Nodes whose own half is in another part.
 
     Returns:
         Nodes that are users or stand on the diagonal; the place of each user among them; and the diagonal: nodes, their
@@ -126,7 +145,11 @@ def _diagonal(user: IntArray, own_mw: FloatArray, other_mw: FloatArray) -> Any:
         if there[node]:
             column[found], place[node] = node, found
             if own_mw[node] + other_mw[node] > 0.0:
-                node_of[at], place_of[at], mw[at] = node, found, 0.5 * (own_mw[node] + other_mw[node])
+                node_of[at], place_of[at], mw[at] = (
+                    node,
+                    found,
+                    (0.5 * (other_mw[node] if counted[node] else own_mw[node] + other_mw[node])),
+                )
                 at += 1
             found += 1
     of_user = np.empty(user.size, dtype=np.int32)
@@ -154,9 +177,12 @@ def joined(ends: Any, labels: Any, owner: IntArray, flow: FloatArray, loss: Floa
     """
     from_bus, to_bus = ends
     label, at_bus = labels
-    at_from, at_to = _label_mw(from_bus.size, label, flow, loss)
-    first = _one_way(True, at_bus, from_bus, to_bus, at_from, at_to, owner, up)
-    second = _one_way(False, at_bus, from_bus, to_bus, at_from, at_to, owner, down)
+    at_from, at_to, opposed = _label_mw(from_bus.size, label, flow, loss)
+    apart = np.zeros(at_bus.size, dtype=np.bool_)
+    for n in np.flatnonzero(opposed):
+        apart[from_bus[n]] = apart[to_bus[n]] = True
+    first = _one_way(True, at_bus, from_bus, to_bus, at_from, at_to, apart, owner, up)
+    second = _one_way(False, at_bus, from_bus, to_bus, at_from, at_to, apart, owner, down)
     return packed(first[0] + second[0], first[1] + second[1])
 
 
@@ -168,15 +194,20 @@ def _one_way(
     to_bus: IntArray,
     at_from: FloatArray,
     at_to: FloatArray,
+    apart: Any,
     owner: IntArray,
     way: Any,
 ) -> Any:
     user, of_row, user_mw, local, source, part, own_mw, other_mw = way
     found, column, row, mw = _owned(owner, user, user_mw, of_row)
     label_source, factor, used, half, at = _labelled(
-        upstream, at_bus, from_bus, to_bus, at_from, at_to, local, source, part
+        upstream, at_bus, from_bus, to_bus, at_from, at_to, apart, local, source, part
     )
-    station_user, place, node, cell, cell_mw = _diagonal(user, own_mw, other_mw)
+    counted = np.zeros(own_mw.size, dtype=np.bool_)
+    for bus in range(at_bus.size):
+        if upstream and at_bus[bus] >= 0:
+            counted[at_bus[bus]] = not apart[bus]
+    station_user, place, node, cell, cell_mw = _diagonal(user, own_mw, other_mw, counted)
     return (
         (found, column, row, label_source, used, at, station_user, place, node, cell),
         (mw, factor, half, cell_mw),

@@ -24,9 +24,11 @@ Bytes = NDArray[np.uint8]
 SKIPPED, WORD, NUMBER = range(3)
 """What a column holds for us."""
 _READ, _ODD, _MANY_WORDS = range(3)
-_EXACT = 15
-_POWERS = 10.0 ** np.arange(_EXACT + 8)
+_EXACT, _FIT = 2**53, np.uint64(18)
+_POWERS = 10.0 ** np.arange(19)
 _ONE, _TWO = np.uint64(1), np.uint64(2)
+_ZERO, _TEN = np.uint8(48), np.uint8(10)
+_STOPS = np.isin(np.arange(256), [34, 44, 10])
 _SEED, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # of the hash FNV-1a
 _WORDS = 4096
 
@@ -162,6 +164,7 @@ def _lines(text: memoryview, layout: Layout, words: _Words) -> Lines:
         new = words.new()
     except ValueError as error:
         raise NotPlainError from error
+    numbers.setflags(write=False)  # so that periods keep their part of it without a copy
     words_at, numbers_at = np.flatnonzero(kinds == WORD).tolist(), np.flatnonzero(kinds == NUMBER).tolist()
     return Lines(
         count=count,
@@ -236,25 +239,27 @@ def _read(
                 start, negative = at, text[at] == 45
                 if negative:
                     at += _ONE
-                value, digits, places, point = np.int64(0), 0, 0, False
-                first = at
-                while True:
-                    byte = text[at]
-                    if byte >= 48 and byte <= 57:
-                        if digits < 18:
-                            value = value * 10 + np.int64(byte - 48)
-                        if value > 0:
-                            digits += 1
-                        if point:
-                            places += 1
-                    elif byte == 46 and not point and at > first:
-                        point = True
-                    else:
-                        break
+                first, value = at, np.int64(0)
+                digit = text[at] - _ZERO
+                while digit < _TEN:
+                    value = value * 10 + np.int64(digit)
                     at += _ONE
-                if at == first or not _ends(text[at]) or text[at - _ONE] == 46:
+                    digit = text[at] - _ZERO
+                digits, places = at - first, np.uint64(0)
+                if digits > 0 and text[at] == 46:
+                    at += _ONE
+                    point = at
+                    digit = text[at] - _ZERO
+                    while digit < _TEN:
+                        value = value * 10 + np.int64(digit)
+                        at += _ONE
+                        digit = text[at] - _ZERO
+                    places = at - point
+                    digits = digits + places if places > 0 else np.uint64(0)
+                if digits == 0 or not _ends(text[at]):
                     return _ODD, line, long[:0]
-                if digits <= _EXACT and places < _POWERS.size:
+                # Up to 18 digits fit; a number below 2 ** 53 over a power of ten up to 22 is exact in one division.
+                if digits <= _FIT and value < _EXACT:
                     found = np.float64(value) / _POWERS[places]
                     numbers[number, line] = -found if negative else found
                 else:
@@ -318,16 +323,16 @@ def _read(
                 word += 1
             else:
                 while True:
-                    byte = text[at]
-                    if byte == 44 or byte == 10:
+                    while not _STOPS[text[at]]:
+                        at += _ONE
+                    if text[at] != 34:
                         break
                     at += _ONE
-                    if byte == 34:
-                        while text[at] != 34 and text[at] != 10:
-                            at += _ONE
-                        if text[at] == 10:
-                            return _ODD, line, long[:0]
+                    while text[at] != 34 and text[at] != 10:
                         at += _ONE
+                    if text[at] == 10:
+                        return _ODD, line, long[:0]
+                    at += _ONE
             if column + 1 < columns:
                 if text[at] != 44:
                     return _ODD, line, long[:0]

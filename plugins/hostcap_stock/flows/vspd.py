@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -108,11 +109,8 @@ class VspdFlows:
             raise FlowsError(f"{branches}: no {branches.name.replace(_BRANCH, _NODE)} beside it")
         buses = _beside(branches, _BUS) if self.config.bus_results == "check" else None
         where = zone(self.config.time_zone)
-        titles = [("DateTime",), ("Period",)]
-        starts = tuple(
-            placed(wall_time(time, nodes), where, half_hour=_half_hour(period))
-            for time, period in first_words(nodes, titles, required=1)
-        )
+        stamp = nodes.stat()
+        starts = _starts(nodes, where, (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino))
         if not starts:
             raise FlowsError(f"{nodes}: no rows; expected the nodes of at least one period")
         for before, after in pairwise(starts):
@@ -210,6 +208,14 @@ class VspdFlows:
                 f" {day:%Y%m%d}.csv (columns DateTime, Node, Bus, Allo), or set bus_node_map"
             )
         return chosen[0]
+
+
+@lru_cache(maxsize=64)
+def _starts(nodes: Path, where: ZoneInfo, stamp: tuple[int, ...]) -> tuple[datetime, ...]:
+    """Start of each period of a file; a run asks several times, and the stamp says that the file is the same."""
+    del stamp
+    said = first_words(nodes, [("DateTime",), ("Period",)], required=1)
+    return tuple(placed(wall_time(time, nodes), where, half_hour=_half_hour(period)) for time, period in said)
 
 
 class _Maps:

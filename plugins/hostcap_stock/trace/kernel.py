@@ -171,14 +171,29 @@ def add_entries(total: FloatArray, row: IntArray, column: IntArray, value: Float
 
 
 @_compiled
-def known(column_of: IntArray, user: IntArray, station_user: IntArray) -> bool:
-    """Whether all users have columns."""
+def known(
+    up_column: IntArray,
+    up_user: IntArray,
+    up_station_user: IntArray,
+    down_column: IntArray,
+    down_user: IntArray,
+    down_station_user: IntArray,
+) -> bool:
+    """Whether all users of both directions have columns."""
+    return (
+        _least(up_column, up_user) >= 0
+        and _least(up_column, up_station_user) >= 0
+        and _least(down_column, down_user) >= 0
+        and _least(down_column, down_station_user) >= 0
+    )
+
+
+@_compiled
+def _least(column: IntArray, user: IntArray) -> int:
     least = 0
     for k in range(user.size):
-        least = min(least, column_of[user[k]])
-    for k in range(station_user.size):
-        least = min(least, column_of[station_user[k]])
-    return bool(least == 0)
+        least = min(least, column[user[k]])
+    return least
 
 
 @_compiled

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hostcap_stock.trace.scattered import WIDE, Scattered
 Block = FloatArray | Scattered
 MEANS = tuple(a.name for a in fields(TraceBalance) if a.name.endswith("_mw") and a.name != "mismatch_mw")
 """What of a balance is a mean; the rest are extremes."""
+_MEANS_OF = attrgetter(*MEANS)
 SIDES = {
     "branch_up": ("branch", "supplier"),
     "branch_down": ("branch", "taker"),
@@ -103,7 +105,7 @@ class Index:
     def place(self, places: _Places, trace: Trace) -> None:
         """Give all users of a trace columns; new ones that share branches get columns side by side."""
         up, down = trace.up, trace.down
-        if known(places.up, up.user, up.station_user) and known(places.down, down.user, down.station_user):
+        if known(places.up, up.user, up.station_user, places.down, down.user, down.station_user):
             return
         for names, column, shares in ((self.supplier, places.up, up), (self.taker, places.down, down)):
             for user in (shares.user, shares.station_user):
@@ -180,7 +182,7 @@ class Sums:
             totals = tuple(self.blocks[f"{kind}_{way}"] for kind in ("branch", "station", "pair", "own"))
             _add(totals, minutes, places, *one, *other, pairs)
         balance = trace.balance
-        self.balance += minutes * np.array([getattr(balance, name) for name in MEANS])
+        self.balance += minutes * np.array(_MEANS_OF(balance))
         self._extremes(balance.mismatch_mw, balance.mismatch_bus, balance.islands, int(bool(balance.cycle)))
         self._count(1, 0, minutes, minutes, trace.period.end)
 
@@ -282,7 +284,9 @@ class Sums:
                 continue
             if held is not None and held.shape[0] >= rows and held.shape[1] >= columns:
                 continue
-            made = np.zeros((rows + ROOM if rows > 1 else rows, -(-columns // LANES) * LANES + ROOM))
+            # An odd number of blocks: rows that stand a power of 2 apart would share few places of the cache.
+            wide = (columns + ROOM + LANES - 1) // LANES | 1
+            made = np.zeros((rows + ROOM if rows > 1 else rows, wide * LANES))
             if held is not None:
                 made[: held.shape[0], : held.shape[1]] = held
             self.blocks[block] = made
