@@ -55,6 +55,10 @@ def _unmeasured(buses: Buses) -> FloatArray:
     return np.full(len(buses.name), np.nan)
 
 
+def _themselves(buses: Buses) -> IntArray:
+    return np.arange(len(buses.name), dtype=np.int32)
+
+
 @frozen(kw_only=True, eq=False)
 class Buses(_ByContent):
     """Connection points.
@@ -66,6 +70,8 @@ class Buses(_ByContent):
         group: 0 for the feeder, 1..G for a capacity group.
         x, y: Coordinates in the model's own units; nan where the model has none.
         distance_km: Shortest way along lines from a source; nan where no way leads there, or nobody measured.
+        one_with: First of the buses that closed switches without an impedance make one with each, itself included; what
+            goes through such a switch is in no conductor, shape (bus,).
     """
 
     name: NameArray = field(converter=names)
@@ -75,6 +81,7 @@ class Buses(_ByContent):
     x: FloatArray = field(converter=floats)
     y: FloatArray = field(converter=floats)
     distance_km: FloatArray = field(converter=floats, default=Factory(_unmeasured, takes_self=True))
+    one_with: IntArray = field(converter=ints, default=Factory(_themselves, takes_self=True))
 
 
 @frozen(kw_only=True, eq=False)
@@ -106,7 +113,8 @@ class Equipment(_ByContent):
 
     Attributes:
         name: Name without class, shape (equipment,).
-        kind: ``Line``, ``Transformer``, or ``Reactor`` and ``Capacitor`` for those in series, which no limit watches.
+        kind: ``Line``, ``Transformer``, or, for what is in series and no limit watches, ``Reactor``, ``Capacitor`` or
+            ``Impedance``.
         group: Group that its limits belong to; 0 for the feeder.
     """
 

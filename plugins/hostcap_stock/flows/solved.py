@@ -164,9 +164,9 @@ class Place(_ByContent):
             group: A capacity group, 1..G.
         """
         conductors, buses = network.conductors, network.buses
-        bus_of = network.nodes.bus
+        bus_of = buses.one_with[network.nodes.bus]
         chosen = conductors.node >= 0
-        listed = np.arange(buses.name.size, dtype=np.int32)
+        listed = np.unique(buses.one_with)
         sources = np.unique(bus_of[source])
         part = np.arange(of.size)
         if group is not None:
@@ -200,8 +200,11 @@ class Place(_ByContent):
         kind = network.equipment.kind[conductors.equipment]
         chosen = (conductors.node >= 0) & (conductors.phase != "") & own[conductors.node]
         _refuse_windings(network, inside, str(network.groups.id[group - 1]))
-        place = (np.cumsum(own) - 1).astype(np.int32)
-        listed = np.flatnonzero(own).astype(np.int32)
+        one = _one_node(network)
+        listed = np.unique(one[own])
+        place = np.zeros(own.size, dtype=np.int32)
+        place[listed] = np.arange(listed.size, dtype=np.int32)
+        place = place[one]
         lines = chosen & (kind != "Transformer")
         names_of = network.equipment.name.tolist()
         sides = Sides.of(network, place, lines, nodes.reference, names_of, by_phase=True)
@@ -259,12 +262,19 @@ def of_phases(state: SolvedState, group: int, when: OperatingPoint, minutes: flo
     """
     network, users = state.network, state.users
     place = Place.of_phases(network, group, users.of, users.node)
-    listed = np.flatnonzero((network.buses.group == group)[network.nodes.bus] & network.buses.lv[network.nodes.bus])
-    listed = listed[~network.nodes.neutral[listed]]
-    number = network.nodes.number[listed[place.layout.user_bus]].tolist()
-    letters = [PHASE_LETTERS.get(int(n), str(n)) for n in number]
+    first = dict(zip(place.layout.user_row.tolist(), users.node[place.part].tolist(), strict=True))
+    number = [int(network.nodes.number[first[row]]) for row in range(place.layout.user.size)]
+    letters = [PHASE_LETTERS.get(n, str(n)) for n in number]
     user = [f"{name}.{letter}" for name, letter in zip(users.name[place.layout.user], letters, strict=True)]
     return _period(place, state, user, when, minutes, label)
+
+
+def _one_node(network: Network) -> IntArray:
+    """First of the nodes that closed switches without an impedance make one with each, shape (node,)."""
+    nodes = network.nodes
+    pairs = zip(network.buses.one_with[nodes.bus].tolist(), nodes.number.tolist(), strict=True)
+    own = {pair: node for node, pair in enumerate(zip(nodes.bus.tolist(), nodes.number.tolist(), strict=True))}
+    return ints([own.get(pair, node) for node, pair in enumerate(pairs)])
 
 
 def _refuse_windings(network: Network, inside: BoolArray, group: str) -> None:

@@ -125,7 +125,7 @@ class Traces:
         here = (conductors.equipment == number) & (conductors.terminal == labels.terminal[row]) & (conductors.node >= 0)
         if not np.any(here):
             return -1
-        bus = network.nodes.bus[conductors.node[np.flatnonzero(here)[0]]]
+        bus = network.buses.one_with[network.nodes.bus[conductors.node[np.flatnonzero(here)[0]]]]
         return listed.get(f"{name} at {network.buses.name[bus]}", -1)
 
     def _parts(self, place: Place, codes: IntArray, kw: FloatArray) -> dict[Who, float]:

@@ -16,6 +16,7 @@ from hostcap.network import SQRT3
 from hostcap_stock.pandapower.columns import Columns, names_once
 from hostcap_stock.pandapower.reading import NetTables
 
+IMPEDANCE = "impedance"
 SIDES = {"line": ("from", "to"), "trafo": ("hv", "lv"), "trafo3w": ("hv", "mv", "lv")}
 _SWITCH_KINDS = {"line": "l", "trafo": "t", "trafo3w": "t3"}
 _CLOSED_GROUPS = "Dyn, YNyn, Yzn"
@@ -25,10 +26,10 @@ GROUPS_OF_THREE_PHASE = frozenset({"dyn", "ynyn", "yzn"})
 
 @frozen(kw_only=True, eq=False)
 class Branch:
-    """Lines or transformers of one table that are in service.
+    """Elements of one table that carry power and are in service.
 
     Attributes:
-        table: ``line``, ``trafo`` or ``trafo3w``.
+        table: ``line``, ``trafo``, ``trafo3w`` or ``impedance``.
         position: Place in the table, all rows counted, shape (branch,).
         name: Names, each once.
         bus: Bus of each terminal, shape (branch, terminal).
@@ -58,6 +59,7 @@ class Branches:
 
     Attributes:
         kinds: Lines, then transformers of two and of three windings.
+        impedances: What carries power besides, and no limit watches.
         joins: Bus pairs of closed bus-bus switches and of impedances in service, shape (pair, 2).
         same: Those of closed bus-bus switches alone, which make one bus of two.
         made_names: Names that the net does not state.
@@ -66,11 +68,35 @@ class Branches:
     """
 
     kinds: tuple[Branch, ...]
+    impedances: Branch
     joins: IntArray = field(converter=ints)
     same: IntArray = field(converter=ints)
     made_names: tuple[str, ...]
     off: dict[str, int]
     open_switches: tuple[str, ...]
+
+    @property
+    def carriers(self) -> tuple[Branch, ...]:
+        """Everything that has terminals, in the order of the network's equipment."""
+        return (*self.kinds, self.impedances)
+
+
+def _impedances(net: NetTables, buses: Columns, bus_on: BoolArray) -> tuple[Branch, list[str]]:
+    """Impedances in service, and names that were made here."""
+    table = Columns(net, IMPEDANCE)
+    names, made = names_once([table])
+    on = np.flatnonzero(table.bools("in_service")).astype(np.int32)
+    bus = np.stack([table.places(f"{side}_bus", buses) for side in ("from", "to")], axis=1)[on]
+    found = Branch(
+        table=IMPEDANCE,
+        position=on,
+        name=tuple(names[i] for i in on),
+        bus=bus,
+        closed=bus_on[bus],
+        rated_a=np.full(bus.shape, np.nan),
+        switched=np.zeros(on.size, dtype=bool),
+    )
+    return found, made
 
 
 def read_branches(net: NetTables, buses: Columns, bus_on: BoolArray, nominal_kv: FloatArray) -> Branches:
@@ -103,15 +129,14 @@ def read_branches(net: NetTables, buses: Columns, bus_on: BoolArray, nominal_kv:
                 switched=switches.any_at(name)[on],
             )
         )
-    impedance = Columns(net, "impedance")
-    used = impedance.bools("in_service")
-    ends = np.stack([impedance.places(f"{side}_bus", buses) for side in ("from", "to")], axis=1)[used]
-    same, ends = (pairs[bus_on[pairs].all(axis=1)] for pairs in (switches.bus_pairs, ends))
+    impedances, again = _impedances(net, buses, bus_on)
+    same, ends = (pairs[bus_on[pairs].all(axis=1)] for pairs in (switches.bus_pairs, impedances.bus))
     return Branches(
         kinds=tuple(kinds),
+        impedances=impedances,
         joins=np.concatenate([same, ends]),
         same=same,
-        made_names=(*made, *more),
+        made_names=(*made, *more, *again),
         off=off,
         open_switches=switches.open,
     )

@@ -69,7 +69,7 @@ class Engine(ABC):
         self.net = open_net(net)
         for name in _INJECTING:
             self.net[name] = self.net[name].iloc[:0].copy()
-        self._terminal_bus = np.concatenate([b.bus.ravel() for b in feeder.branches.kinds]).astype(np.int32)
+        self._terminal_bus = np.concatenate([b.bus.ravel() for b in feeder.branches.carriers]).astype(np.int32)
         self._places: Places | None = None
         self._kept: list[FloatArray] = []
         self._shunt_now = np.zeros((2, 0))
@@ -259,7 +259,7 @@ class Engine(ABC):
         solver_row = np.where(on, np.cumsum(on) - 1, -1)
         size = int(arrays["internal"]["Ybus"].shape[0])
         rows, far = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=bool)]
-        for branch in feeder.branches.kinds:
+        for branch in feeder.branches.carriers:
             if not branch.position.size:
                 continue
             first, last = lookup["branch"][branch.table]

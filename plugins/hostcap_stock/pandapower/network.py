@@ -23,10 +23,16 @@ from hostcap.network import (
     Network,
     Nodes,
 )
-from hostcap.topology import CapacityGroups, FeedingTransformer, capacity_groups, live_nodes
+from hostcap.topology import CapacityGroups, FeedingTransformer, capacity_groups, components, live_nodes
 from hostcap_stock.networks.customers import CustomerTable, assign_customers
 from hostcap_stock.networks.noted import note_network, note_ratings
-from hostcap_stock.pandapower.branches import Branch, Branches, read_branches, refuse_what_has_no_form
+from hostcap_stock.pandapower.branches import (
+    IMPEDANCE,
+    Branch,
+    Branches,
+    read_branches,
+    refuse_what_has_no_form,
+)
 from hostcap_stock.pandapower.columns import Columns, names_once
 from hostcap_stock.pandapower.distances import bus_distances
 from hostcap_stock.pandapower.elements import Elements, is_three_phase, read_elements
@@ -135,6 +141,7 @@ def build_feeder(
         x=x,
         y=y,
         distance_km=bus_distances(net, branches, sources, len(buses)),
+        one_with=_one_with(branches, len(buses)),
     )
     note_network(
         buses=len(buses),
@@ -173,7 +180,7 @@ def build_feeder(
             nodes=nodes,
             equipment=equipment,
             conductors=conductors,
-            switch=np.concatenate([b.switched & (b.table == "line") for b in branches.kinds]),
+            switch=np.concatenate([b.switched & (b.table == "line") for b in branches.carriers]),
             left=pairs[:, 0],
             right=pairs[:, 1],
             source_buses=sources,
@@ -200,6 +207,13 @@ def _sources(net: NetTables, buses: Columns, on: BoolArray) -> IntArray:
     if not found.size:
         raise ModelError("the net has no source: no ext_grid, and no gen with slack, is in service; add an ext_grid")
     return np.unique(found).astype(np.int32)
+
+
+def _one_with(branches: Branches, size: int) -> IntArray:
+    """First bus of those that closed bus-bus switches make one with each."""
+    part = components(size, branches.same[:, 0], branches.same[:, 1])
+    _, first, which = np.unique(part, return_index=True, return_inverse=True)
+    return np.asarray(first[which], dtype=np.int32)
 
 
 def _pairs(branches: Branches) -> list[tuple[int, int]]:
@@ -302,8 +316,8 @@ def _conductors(
     of_distribution = {i: int(g) for i, g in enumerate(groups.transformer_group)}
     distribution = _distribution_names(layout, branches)
     letters = ("A", "B", "C") if layout.width == 3 else ("ABC",)
-    for branch in branches.kinds:
-        line = branch.table == "line"
+    for branch in branches.carriers:
+        line, carries_alone = branch.table == "line", branch.table == IMPEDANCE
         for i, name in enumerate(branch.name):
             for terminal, (bus, closed) in enumerate(zip(branch.bus[i], branch.closed[i], strict=True)):
                 amps = float(branch.rated_a[i, terminal])
@@ -313,15 +327,15 @@ def _conductors(
                     columns["node"].append(node)
                     columns["phase"].append(letter)
                     columns["lv"].append(bool(layout.lv[bus]))
-                    columns["watched"].append(bool(layout.live[bus] and closed))
+                    columns["watched"].append(bool(layout.live[bus] and closed) and not carries_alone)
                     columns["normal_a"].append(amps)
                     columns["emergency_a"].append(amps * emergency_factor)
             if line and np.isnan(branch.rated_a[i, 0]):
                 unrated.append(name)
             names.append(name)
-            kinds.append("Line" if line else "Transformer")
+            kinds.append("Line" if line else "Impedance" if carries_alone else "Transformer")
             own = int(groups.bus_group[branch.bus[i, 0]])
-            of_group.append(own if line else of_distribution.get(distribution.get(name, -1), own))
+            of_group.append(own if line or carries_alone else of_distribution.get(distribution.get(name, -1), own))
     note_ratings(
         unrated,
         [],
@@ -332,7 +346,8 @@ def _conductors(
         emergency_way_out="",
     )
     without = frozenset(unrated)
-    rated = [name for name in names if name not in without]
+    watched = names[: len(names) - len(branches.impedances.name)]
+    rated = [name for name in watched if name not in without]
     note_emergency(rated, emergency_factor, findings)
     return Equipment(name=names, kind=kinds, group=of_group), Conductors(
         equipment=columns["equipment"],
