@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from hostcap._arrays import FloatArray, IntArray
 from hostcap.limits import RowLabels
@@ -24,6 +23,15 @@ def nearest_rank(percentile: float, count: int) -> int:
     The rank is ceil(percentile / 100 x count), and 1 for a percentile of 0; as numpy's method ``inverted_cdf``.
     """
     return max(1, math.ceil(Fraction(str(percentile)) * count / 100))
+
+
+def _by_group(measure: PercentileOfVoltages) -> tuple[tuple[IntArray, int], ...]:
+    """Rows of each group by bus and phase, and the place of the percentile among its rising values."""
+    labels = measure.labels
+    order = np.lexsort((labels.phase.astype(str), labels.equipment.astype(str), labels.group)).astype(np.int32)
+    edges = np.flatnonzero(np.diff(labels.group[order])) + 1
+    groups = np.split(order, edges) if order.size else []
+    return tuple((rows, nearest_rank(measure.percentile, rows.size) - 1) for rows in groups)
 
 
 @frozen(kw_only=True, eq=False)
@@ -55,14 +63,7 @@ class PercentileOfVoltages:
     percentile: float
     metric: str
     description: str
-    _members: tuple[tuple[IntArray, int], ...] = field(init=False)
-
-    @_members.default
-    def _by_group(self) -> tuple[tuple[IntArray, int], ...]:
-        names, phases = self.labels.equipment.astype(str), self.labels.phase.astype(str)
-        order = np.lexsort((phases, names, self.labels.group)).astype(np.int32)
-        edges = np.flatnonzero(np.diff(self.labels.group[order])) + 1
-        return tuple((rows, nearest_rank(self.percentile, rows.size) - 1) for rows in _split(order, edges))
+    _members: tuple[tuple[IntArray, int], ...] = field(init=False, default=Factory(_by_group, takes_self=True))
 
     @property
     def lower(self) -> FloatArray:
@@ -108,7 +109,3 @@ class PercentileOfVoltages:
             chosen = rows[np.argmax(np.abs(share - ranked[:, None]) <= EQUAL * ranked[:, None], axis=1)]
             values[state, chosen] = size[state, chosen]
         return values
-
-
-def _split(rows: IntArray, edges: Iterable[int]) -> list[IntArray]:
-    return np.split(rows, list(edges)) if rows.size else []
