@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_profiles_table import at, long_rows, of, profiles, window, write
+from reading_files import at, long_rows, of, profiles, window, write
 
 from hostcap.errors import ConfigError, ProfileError
 from hostcap.network import Network
