@@ -15,8 +15,8 @@ from hostcap.operating_point import OperatingPoint
 from hostcap.plugins.kinds import Profiles
 from hostcap.profiles import PowerProfiles, Window, as_datetime
 
-MOST_CELLS = 10_000_000
-"""Most readings (instants x injectors) of one piece: 80 MB an array."""
+MOST_CELLS = 1_500_000
+"""Most readings (instants x injectors) of one piece: 12 MB an array, of which reading has some twenty."""
 
 _SHORT = timedelta(minutes=5)
 """What an interval is taken for until the first piece says."""

@@ -27,7 +27,7 @@ from hostcap_stock.profiles.series import extent_of, read_series
 from hostcap_stock.profiles.tally import Tally, tally_of
 
 _LOG = logging.getLogger(__name__)
-MOST_HELD = 2_000_000
+MOST_HELD = 1_500_000
 """Most readings (instants x customers) of a window that is held whole to be summed; it needs no compiled code."""
 
 
