@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def long_rows(draw: Any) -> list[tuple[int, str, float | None, float | None]]:
     return draw(st.permutations(rows)) if draw(st.booleans()) else rows
 
 
-def write_long(path: Path, rows: list[tuple[int, str, float | None, float | None]]) -> None:
+def write_long(path: Path, rows: Sequence[tuple[int, str, float | None, float | None]]) -> None:
     """Rows as Parquet, in small groups, or CSV."""
     columns = {
         "time": pa.array([NOON + at * HALF_HOUR for at, *_ in rows], pa.timestamp("ms", tz="UTC")),

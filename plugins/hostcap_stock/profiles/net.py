@@ -47,7 +47,8 @@ def net_of(
     there = _Gaps(summed=summed, kept=kept, gaps=gaps, rule=np.asarray(rule))
     refused = np.where(asking.needed & (there.rule == "refuse"), gaps, 0)
     if refused.any():
-        refuse_gaps(config, refused, kept.size, instant[there.of(int(np.argmax(refused > 0)))[0]], asking.followers)
+        gap = int(there.of(int(np.argmax(refused > 0)))[0])
+        refuse_gaps(config, refused, kept.size, instant[gap], asking.followers)
     for place in there.by_rule("as-modelled"):
         summed.net[there.of(place)] += model[place]
     stood_in = np.zeros(gaps.size)
