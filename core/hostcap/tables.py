@@ -69,8 +69,10 @@ class TableSchema:
 
 
 def _column_array(column: Column, values: Any) -> np.ndarray[Any, Any] | Words:
-    if isinstance(values, Words) and column.type == "text":
-        return values
+    if isinstance(values, Words):
+        if column.type == "text":
+            return values
+        raise ValueError(f"column {column.name}: words in a column of {column.type}")
     listed = list(values) if not isinstance(values, np.ndarray) else values
     if column.type == "texts":
         # numpy would take lists of equal length for a second axis.

@@ -192,7 +192,7 @@ def known(
 def _least(column: IntArray, user: IntArray) -> int:
     least = 0
     for k in range(user.size):
-        least = min(least, column[user[k]])
+        least = min(least, int(column[user[k]]))
     return least
 
 

@@ -34,7 +34,7 @@ def wide_files(chunk: Chunk) -> Iterator[tuple[PurePosixPath, Callable[[], bytes
         which = level.place.astype(np.int64) * interval.names.size + interval.place
         for first in _first_of_each(which):
             at = which == which[first]
-            words = level.names[level.place[first]], interval.names[interval.place[first]]
+            words = str(level.names[level.place[first]]), str(interval.names[interval.place[first]])
             for way in ("down", "up"):
                 rows = np.flatnonzero(at & (direction.names == way)[direction.place])
                 name = "_".join([f"{kind}{way[0]}", *_stamp(*words)])
