@@ -65,13 +65,15 @@ class PortEnds(_ByContent):
     Attributes:
         ports: The ports.
         of, node: Injector and node of each end, shape (part,).
+        kept: Place of each end among those of all ports, first ends before second ones, shape (part,).
+        reference: Node that its voltage is measured to; -1 for ground, shape (part,).
     """
 
     ports: Ports
     of: IntArray = field(converter=ints)
     node: IntArray = field(converter=ints)
-    _kept: IntArray = field(converter=ints)
-    _reference: IntArray = field(converter=ints)
+    kept: IntArray = field(converter=ints)
+    reference: IntArray = field(converter=ints)
 
     @classmethod
     def of_ports(cls, ports: Ports, reference: IntArray) -> PortEnds:
@@ -93,8 +95,8 @@ class PortEnds(_ByContent):
             times: How often each port is there, shape (state, port).
         """
         drawn = self.ports.drawn_a(self.ports.voltage_v(node_v)) * times
-        current = np.concatenate([drawn, -drawn], axis=1)[:, self._kept]
-        power = measured(node_v, self.node, self._reference) * np.conj(current)
+        current = np.concatenate([drawn, -drawn], axis=1)[:, self.kept]
+        power = measured(node_v, self.node, self.reference) * np.conj(current)
         return np.asarray(-power.real / KILO)
 
 
