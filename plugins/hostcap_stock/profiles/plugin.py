@@ -1,4 +1,4 @@
-"""Registers the profiles; pyarrow is imported when one reads."""
+"""Registers the profiles; pyarrow is imported when a study makes them."""
 
 from __future__ import annotations
 
