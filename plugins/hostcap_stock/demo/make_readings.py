@@ -162,7 +162,7 @@ def write(homes: Sequence[tuple[str, int, float]], folder: Path) -> tuple[Path, 
     made = tables(homes)
     for name, table in made.items():
         # Times rise evenly: their differences are small, and their dictionary would not be.
-        others = [column for column in table.column_names if column != "time"]
+        others: Any = [column for column in table.column_names if column != "time"]
         pyarrow.parquet.write_table(
             table,
             folder / name,
