@@ -219,8 +219,8 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
     "IntrinsicWriterConfigInput": (
         here(
             "writerType",
-            "{writers=parquet} or {writers=csv}; {writers.parquet.tables} keeps a chosen few. A database is not "
-            "written to: load the Parquet files there",
+            "{writers=parquet}, {writers=csv}, or {writers=postgres} of `hostcap[postgres]`; "
+            "{writers.parquet.tables} keeps a chosen few, of any of them",
         ),
     ),
     "HcSolveConfigInput": (

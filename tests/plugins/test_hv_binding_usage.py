@@ -62,6 +62,8 @@ def test_every_location_that_is_stopped_has_shares_that_add_up(demo_folder: Path
         assert {row["user_kind"] for row in rows if row["part"] == "growth"} <= {"location"}
     (lines,) = by_limit(results)
     assert len(list(lines.rows())) == min(12, len(found))
+    more = f"12 of {len(found)} limits that bind; binding_usage has all of them" if len(found) > 12 else None
+    assert lines.metadata.get("note") == more
     stops = [row["stops"].partition(" and ")[0] for row in lines.rows()]
     assert set(stops) <= {row["terminal_mrid"] for row in nodes}
 

@@ -21,8 +21,9 @@ from hostcap.growth import Directions
 from hostcap.network import Network
 from hostcap.plugins.kinds import SeveralInstants
 from hostcap.power_flow import FrozenNetwork
-from hostcap.tables import Chunk, Table
+from hostcap.tables import Chunk, Results, Table
 from hostcap_stock.headroom.joining import joined_findings
+from hostcap_stock.headroom.summary import by_transformer
 from hostcap_stock.injections import NegativeLoad, NegativeLoadConfig
 
 SOLVERS = ["opendss", "batched"]
@@ -197,6 +198,11 @@ def test_one_instant_alone_has_a_profile_and_a_plain_start_has_none(demo_folder:
     plain = run_from(work_package, network, OneInstant(day=Day(count=1), number=0))
     assert [t.name for t in one.tables if t.name not in {u.name for u in plain.tables}] == ["headroom_profile"]
     assert table(one, "headroom_profile")["is_least"].all()
+    printed, unprinted = (
+        by_transformer(Results(work_package_id=RUN_ID, chunks=(found,)))[0].schema.names for found in (one, plain)
+    )
+    assert "instant" in printed, "all answer at one instant, and which it is stands beside them"
+    assert "instant" not in unprinted
 
 
 def test_findings_of_several_instants_say_where_and_are_told_once(demo_folder: Path) -> None:

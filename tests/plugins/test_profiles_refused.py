@@ -138,7 +138,7 @@ class TestWhatIsNotRight:
 
     def test_what_is_no_number_is_named(self, tmp_path: Path, network: Network) -> None:
         write(tmp_path, [row | {"in": "much"} for row in long_rows((1,))])
-        with pytest.raises(ProfileError, match="column 'in' holds string; expected numbers"):
+        with pytest.raises(ProfileError, match="column 'in' holds string; expected numbers, not 'much'"):
             profiles(tmp_path).customers(network, window(1, 1))
 
     def test_infinite_readings_are_refused(self, tmp_path: Path, network: Network) -> None:

@@ -105,3 +105,11 @@ def test_two_columns_of_a_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("time,c0,c0\n2025-01-06T00:30Z,1,2\n")
     with pytest.raises(ProfileError, match="has 2 columns 'c0'; rename one"):
         TimedFile(tmp_path / "t.csv", TIMES)
+
+
+@pytest.mark.parametrize(("separator", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_of_csv_are_named(tmp_path: Path, separator: str, word: str) -> None:
+    rows = [["time", "c0"], ["2025-01-06T00:30:00Z", "0,35"], ["2025-01-06T01:00:00Z", "0,4"]]
+    (tmp_path / "t.csv").write_text("\n".join(separator.join(row) for row in rows))
+    with pytest.raises(ProfileError, match=f"t.csv: {word} are between its columns; expected commas"):
+        TimedFile(tmp_path / "t.csv", TIMES)

@@ -246,6 +246,7 @@ def test_several_instants_are_a_line_over_time_with_the_least_marked(demo_folder
         assert (point["kw"], point["least"]) == (row["headroom_kw_per_customer"], row["is_least"])
     assert "profile" in [figure["name"] for figure in view["figures"]]
     assert any("The trail is that of the instant 2025-07-19T" in note for note in view["notes"])
+    assert "Instant" in view["head"]
     drawn = plot(tmp_path / "r", "--png", tmp_path / "png")
     assert drawn.exit_code == 0, drawn.output
     assert (tmp_path / "png" / "demo-profile.png").stat().st_size > 8000

@@ -109,7 +109,7 @@ def cell(column: Column, value: Any) -> str:
 
 
 def show_results_table(table: Table, *, leave_out: Sequence[str] = ()) -> None:
-    """A table of results with units in the header, and the limits applied below."""
+    """A table of results with units in the header; below it the limits applied, and what else its metadata notes."""
     columns = [c for c in table.schema.columns if c.name not in leave_out]
     head = [f"{c.name} [{c.unit}]" if c.unit and not c.name.endswith(f"_{c.unit.lower()}") else c.name for c in columns]
     rows = [[cell(c, row[c.name]) for c in columns] for row in table.rows()]
@@ -127,6 +127,8 @@ def show_results_table(table: Table, *, leave_out: Sequence[str] = ()) -> None:
         click.echo(f"limits: {table.metadata['limits']}")
     if table.metadata.get("variant"):
         click.echo(f"variant of the network: {table.metadata['variant']}")
+    if table.metadata.get("note"):
+        click.echo(table.metadata["note"])
 
 
 def _says(table: Table, values: Mapping[str, str]) -> bool:

@@ -105,8 +105,9 @@ class SiteSnapshots:
                 code="snapshots-left-out",
                 element=some(list(self.left_out)),
                 count=count,
-                message=f"debug snapshots of {count} HV locations are left out, as study.debug_snapshot_stops bounds "
-                "them; raise it, or name the locations wanted in study.debug_snapshot_locations",
+                message=f"debug snapshots of {counted(count, 'HV location')} are left out, as "
+                "study.debug_snapshot_stops bounds them; raise it, or name the locations wanted in "
+                "study.debug_snapshot_locations",
             )
         ]
 

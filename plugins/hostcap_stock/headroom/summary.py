@@ -9,7 +9,12 @@ import attrs
 import numpy as np
 
 from hostcap.tables import Results, Table, TableSchema
-from hostcap_stock.headroom.schemas import GROUP_SUMMARY, LOCATION_SUMMARY
+from hostcap_stock.headroom.schemas import (
+    GROUP_SUMMARY,
+    HEADROOM_PROFILE,
+    HV_NODE_HEADROOM_PROFILE,
+    LOCATION_SUMMARY,
+)
 
 
 def by_transformer(results: Results) -> Sequence[Table]:
@@ -28,6 +33,7 @@ def by_transformer(results: Results) -> Sequence[Table]:
                 "total_kw": "total_kw_added",
                 "injected_kw": "injected_kw",
             },
+            HEADROOM_PROFILE.name,
         )
     ]
 
@@ -48,11 +54,12 @@ def by_location(results: Results) -> Sequence[Table]:
                 "headroom_kw": "available_headroom_kw",
                 "injected_kw": "injected_kw",
             },
+            HV_NODE_HEADROOM_PROFILE.name,
         )
     ]
 
 
-def _summary(results: Results, answers: Table, schema: TableSchema, own: Mapping[str, str]) -> Table:
+def _summary(results: Results, answers: Table, schema: TableSchema, own: Mapping[str, str], profile: str) -> Table:
     """A row for each answer: its own columns by their names in the answers' table, and what binds it."""
     binding = {row["binding_id"]: row for row in results["constraint_violations"].rows() if row["binding"]}
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
@@ -73,6 +80,8 @@ def _summary(results: Results, answers: Table, schema: TableSchema, own: Mapping
             columns[name].append(value)
     told_apart = {"direction": "headroom_direction", "instant": "timestamp"}
     left_out = {name for name, column in told_apart.items() if len(set(answers[column].tolist())) <= 1}
+    if profile in results.names:  # of several instants the answer is that of one, which nothing else says
+        left_out.discard("instant")
     if np.array_equal(answers["injected_kw"], answers[own.get("total_kw", own["headroom_kw"])]):
         left_out.add("injected_kw")
     kept = tuple(c for c in schema.columns if c.name not in left_out)

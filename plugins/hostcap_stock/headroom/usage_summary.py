@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
+
 from hostcap.tables import Column, Results, Table, TableSchema
 
 MOST = 12
@@ -46,9 +48,8 @@ def by_limit(results: Results) -> Sequence[Table]:
             columns[name].append(value)
     if not columns["feeder"]:
         return []
-    name = USAGE_SUMMARY.name if len(sets) <= MOST else f"{USAGE_SUMMARY.name}, {MOST} of {len(sets)}"
-    schema = TableSchema(name=name, meaning=USAGE_SUMMARY.meaning, narrow=USAGE_SUMMARY.narrow, columns=shown)
-    return [Table.build(schema, columns)]
+    note = f"{MOST} of {len(sets)} limits that bind; binding_usage has all of them" if len(sets) > MOST else ""
+    return [Table.build(attrs.evolve(USAGE_SUMMARY, columns=shown), columns, {"note": note} if note else {})]
 
 
 def _stopped(results: Results) -> dict[str, str]:

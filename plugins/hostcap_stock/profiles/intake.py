@@ -238,10 +238,22 @@ def numbers_of(batch: Batch, name: str) -> FloatArray:
     try:
         numbers = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     except (ValueError, pa.ArrowNotImplementedError) as error:
-        raise ProfileError(f"{batch.file}: column {name!r} holds {column.type}; expected numbers") from error
+        raise ProfileError(
+            f"{batch.file}: column {name!r} holds {column.type}; expected numbers{_not_one(column)}"
+        ) from error
     if np.isinf(numbers).any():
         raise ProfileError(f"{batch.file}: column {name!r} holds infinite numbers")
     return numbers
+
+
+def _not_one(column: Any) -> str:
+    """The first text that is no number, as a message says it."""
+    for value in column.to_pylist():
+        try:
+            float(value or 0)
+        except (TypeError, ValueError):
+            return f", not {value!r}"
+    return ""
 
 
 def kw_of(values: Mapping[str, FloatArray]) -> FloatArray:

@@ -175,11 +175,13 @@ def refuse_gaps(
     by_id = [followers(place) for place in whose]
     names = list(chain.from_iterable(by_id))
     if (gaps[whose] == instants).all():
-        key = "missing" if config.missing_customers == "from-pool" else "missing_customers"
+        if config.missing_customers == "from-pool":
+            rule = 'missing = "zero" or "as-modelled"'
+        else:
+            rule = 'missing_customers = "zero", "as-modelled" or "from-pool"'
         raise ProfileError(
             f"profiles.readings: {counted(len(names), 'customer has', 'customers have')} no reading: {some(names)}; "
-            "add them, set customer_id "
-            f'if readings have other names, or set {key} = "zero" or "as-modelled"'
+            f"add them, set customer_id if readings have other names, or set {rule}"
         )
     count = sum(int(gaps[place]) * len(own) for place, own in zip(whose, by_id, strict=True))
     raise ProfileError(

@@ -24,6 +24,8 @@ MOST_ROWS = 1 << 16
 """Most rows of a batch of Parquet."""
 MOST_CELLS = 1 << 21
 """Most cells of a batch of Parquet: 16 MB of numbers."""
+_MOST_HEAD = 1 << 20
+"""Most bytes of a line of names; that many pyarrow takes at once."""
 UNREADABLE = (OSError, ValueError)
 """What pyarrow raises; its own errors are of these."""
 
@@ -109,6 +111,7 @@ class _Parquet:
 class _Csv:
     def __init__(self, path: Path, texts: Sequence[str]) -> None:
         self._path = path
+        _refuse_other_separators(path)
         name = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
         with self._reader(dict.fromkeys(texts, name)) as reader:
             found = reader.schema
@@ -137,6 +140,18 @@ class _Csv:
             column_types=kinds, include_columns=list(columns), strings_can_be_null=True
         )
         return pyarrow.csv.open_csv(self._path, convert_options=convert)
+
+
+def _refuse_other_separators(path: Path) -> None:
+    """Spreadsheets of many countries write semicolons, and commas in numbers."""
+    with path.open("rb") as file:
+        head = file.readline(_MOST_HEAD)
+    for separator, word in ((b";", "semicolons"), (b"\t", "tabs")):
+        if separator in head and b"," not in head:
+            raise ProfileError(
+                f"{path}: {word} are between its columns; expected commas, and points in numbers: save it so, or as "
+                "Parquet"
+            )
 
 
 def _refuse_twins(path: Path, names: Iterable[str]) -> None:

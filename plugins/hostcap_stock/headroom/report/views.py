@@ -108,7 +108,7 @@ def _view(reader: Reader, study: Mapping[str, Any], several_directions: bool) ->
         add_location_voltages(reader, places, figures, data, notes)
     _add_profile(reader, choosing, figures, data)
     add_usage(reader, places, choosing, figures, data)
-    several = len({place.instant for place in places}) > 1
+    several = "profile" in data or len({place.instant for place in places}) > 1
     kept = set() if per_customer else kept_locations(reader)
     return View(
         feeder=reader.feeder,
