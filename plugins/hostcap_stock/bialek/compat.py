@@ -7,7 +7,6 @@ branches' MW, with sign.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -140,11 +139,12 @@ def _joined(network: FlowNetwork) -> Join:
 
 def _numbered(listed: list[str]) -> list[str]:
     """Names that come again get .1, .2 and so on, as the original's reader of tables gave them."""
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = {}
     numbered = []
     for name in listed:
-        numbered.append(f"{name}.{seen[name]}" if seen[name] else name)
-        seen[name] += 1
+        before = seen.get(name, 0)
+        numbered.append(f"{name}.{before}" if before else name)
+        seen[name] = before + 1
     return numbered
 
 
