@@ -185,7 +185,7 @@ class Intake(ABC):
             self._asked = pa.array(self.ids, pa.string())
         places = np.full(len(names), _UNKNOWN, dtype=np.int64)
         if len(names) > _MANY:
-            found = pc.index_in(names.cast(pa.string()), value_set=self._asked)
+            found = pc.call_function("index_in", [names.cast(pa.string())], pc.SetLookupOptions(self._asked))
             places = np.asarray(found.fill_null(_UNKNOWN)).astype(np.int64)
         for code in np.flatnonzero(places < 0).tolist():
             places[code] = self.place(str(names[code].as_py()))
