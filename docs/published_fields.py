@@ -179,7 +179,10 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         here("includeExistingDer", "{initial_state.fixed-time.include_existing_der}; it means net export here too"),
         here("loadScalingFactor", "{initial_state.fixed-time.load_scaling_factor}"),
         here("derScalingFactor", "{initial_state.fixed-time.der_scaling_factor}"),
-        here("perCustomerLoadWatts", "{initial_state.fixed-load.load_kw_per_customer}, in kW"),
+        here(
+            "perCustomerLoadWatts",
+            "{initial_state.fixed-load.load_kw_per_customer}, in kW; it or the generation is required",
+        ),
         here("perCustomerGenWatts", "{initial_state.fixed-load.generation_kw_per_customer}, in kW"),
         here("perCustomerLoadVar", "{initial_state.fixed-load.load_kvar_per_customer}, in kvar"),
         here("perCustomerGenVar", "{initial_state.fixed-load.generation_kvar_per_customer}, in kvar"),

@@ -98,7 +98,7 @@ ACCEPTED = [
     take("solver"),
     take("writers"),
     take("solver", "plugin"),
-    take("initial_state", "load_kw_per_customer"),
+    put("initial_state", "generation_kw_per_customer", 1.0),
     take("injection", "plugin"),
     top("initial_state", {}),
     top("initial_state", {"start_time": datetime(2025, 1, 1, tzinfo=UTC)}),

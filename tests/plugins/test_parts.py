@@ -213,13 +213,24 @@ def test_fixed_load_reaches_a_customer_of_generation_alone_with_the_given_genera
     assert net["alone"] == -2.0
 
 
+def test_fixed_load_requires_a_load_or_a_generation(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        study(tmp_path, '[initial_state]\nplugin = "fixed-load"\nload_kvar_per_customer = 0.1\n')
+    (line,) = caught.value.problems
+    assert "initial_state.load_kw_per_customer: required, or generation_kw_per_customer" in line
+
+
 @pytest.mark.parametrize("key", ["load_kw_per_customer", "generation_kw_per_customer"])
 def test_fixed_load_refuses_negative_kw(key: str) -> None:
     with pytest.raises(ValueError, match=">= 0"):
         FixedLoadConfig(**{key: -0.5})
 
 
-@pytest.mark.parametrize("state", [AsModelled(), ZeroLoad(), FixedLoad()], ids=lambda state: state.name)
+@pytest.mark.parametrize(
+    "state",
+    [AsModelled(), ZeroLoad(), FixedLoad(config=FixedLoadConfig(load_kw_per_customer=0.0))],
+    ids=lambda state: state.name,
+)
 def test_without_a_start_time_the_start_is_1_january_00_00_utc_of_the_scopes_year(state: Any, street: Network) -> None:
     assert state.operating_point(street, SCOPE).instant == datetime(2031, 1, 1, tzinfo=UTC)
     assert state.operating_point(street, SCOPE).instant.utcoffset() == timedelta(0)
@@ -230,7 +241,7 @@ def test_without_a_start_time_the_start_is_1_january_00_00_utc_of_the_scopes_yea
     [
         AsModelled(config=AsModelledConfig(start_time=datetime(2024, 7, 1, 10, tzinfo=timezone(timedelta(hours=10))))),
         ZeroLoad(config=ZeroLoadConfig(start_time=datetime(2024, 7, 1, tzinfo=UTC))),
-        FixedLoad(config=FixedLoadConfig(start_time=datetime(2024, 7, 1, tzinfo=UTC))),
+        FixedLoad(config=FixedLoadConfig(start_time=datetime(2024, 7, 1, tzinfo=UTC), load_kw_per_customer=0.0)),
     ],
     ids=lambda state: state.name,
 )

@@ -256,9 +256,10 @@ def failure(results: Results) -> str:
 
 @pytest.mark.parametrize("plugin", ["as-modelled", "zero-load", "fixed-load"])
 def test_growth_that_follows_a_profile_requires_a_start_time(plugin: str, tmp_path: Path) -> None:
-    results = run(package(tmp_path, initial_state={"plugin": plugin}))
+    state: dict[str, Any] = {"plugin": plugin, **({"load_kw_per_customer": 0.0} if plugin == "fixed-load" else {})}
+    results = run(package(tmp_path, initial_state=state))
     assert "initial_state.start_time: required, as growth follows the profile 'rooftop'" in failure(results)
-    timed = package(tmp_path, initial_state={"plugin": plugin, "start_time": NOON})
+    timed = package(tmp_path, initial_state={**state, "start_time": NOON})
     assert not run(timed).failed
 
 

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from hostcap._arrays import FloatArray
 from hostcap.config import about, non_negative, with_offset
+from hostcap.errors import ConfigError
 from hostcap.network import Network
 from hostcap.operating_point import FeederScope, OperatingPoint, customer_shares
 from hostcap.plugins.kinds import Profiles
@@ -39,18 +40,29 @@ class FixedLoadConfig:
     """Every customer, and every HV load, does the same."""
 
     start_time: datetime | None = field(default=None, validator=with_offset, metadata=_START_TIME)
-    load_kw_per_customer: float = field(
-        default=0.0, validator=non_negative, metadata=about("Load of each customer and each HV load", unit="kW")
+    load_kw_per_customer: float | None = field(
+        default=None,
+        validator=non_negative,
+        metadata=about("Load of each customer and each HV load; it or the generation is required", unit="kW"),
     )
     load_kvar_per_customer: float = field(
         default=0.0, metadata=about("Reactive load of each; positive consumes", unit="kvar")
     )
-    generation_kw_per_customer: float = field(
-        default=0.0, validator=non_negative, metadata=about("Generation of each customer and each HV load", unit="kW")
+    generation_kw_per_customer: float | None = field(
+        default=None,
+        validator=non_negative,
+        metadata=about("Generation of each customer and each HV load", unit="kW"),
     )
     generation_kvar_per_customer: float = field(
         default=0.0, metadata=about("Reactive power of that generation; positive consumes", unit="kvar")
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.load_kw_per_customer is None and self.generation_kw_per_customer is None:
+            raise ConfigError(
+                "load_kw_per_customer: required, or generation_kw_per_customer; where nothing is drawn or given, "
+                'plugin = "zero-load" says so'
+            )
 
 
 @frozen(kw_only=True)
@@ -91,7 +103,7 @@ class ZeroLoad:
 class FixedLoad:
     """The same kW and kvar for each live customer and each HV load, evenly over their phases."""
 
-    config: FixedLoadConfig = FixedLoadConfig()
+    config: FixedLoadConfig
     name: str = "fixed-load"
 
     def operating_point(self, network: Network, scope: FeederScope, profiles: Profiles | None = None) -> OperatingPoint:
@@ -99,9 +111,9 @@ class FixedLoad:
         consuming, generating = customer_shares(network)
         c = self.config
         return _written(
-            consuming * c.load_kw_per_customer,
+            consuming * (c.load_kw_per_customer or 0.0),
             consuming * c.load_kvar_per_customer,
-            generating * c.generation_kw_per_customer,
+            generating * (c.generation_kw_per_customer or 0.0),
             generating * c.generation_kvar_per_customer,
             c.start_time,
             scope,
