@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
+import numpy as np
 import pytest
 from attrs import Factory, field, frozen, validators
 
@@ -471,3 +472,23 @@ def test_all_bad_overrides_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         apply_overrides({}, ["a", "b=1", "c"])
     assert len(caught.value.problems) == 2
+
+
+def test_numbers_that_are_none_are_refused_in_python_as_in_a_study_file() -> None:
+    @frozen(kw_only=True)
+    class Settings:
+        steps: int = field(default=1, validator=between(1, 10))
+        most: int | None = field(default=None, validator=positive)
+        kw: float = field(default=1.0, validator=positive)
+
+    numpy_numbers: dict[str, Any] = {"steps": np.int64(2), "kw": np.float32(0.5)}
+    assert Settings(**numpy_numbers) == Settings(steps=2, kw=0.5)
+    assert Settings(kw=3).kw == 3
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"steps": 2.5}, "'steps' expected an integer, got 2.5"),
+        ({"most": 2.0}, "'most' expected an integer, got 2.0"),
+        ({"kw": "a"}, "'kw' expected a number, got 'a'"),
+    ]
+    for settings, why in wrong:
+        with pytest.raises(ValueError, match=re.escape(why)):
+            Settings(**settings)

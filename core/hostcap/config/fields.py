@@ -21,6 +21,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import attrs
@@ -105,8 +106,13 @@ def _refused(attribute: attrs.Attribute[Any], why: str) -> ValueError:
 
 
 def finite(instance: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    """Neither nan nor infinite."""
-    if value is not None and not math.isfinite(value):
+    """Neither nan nor infinite; a number at all, and whole where the field is, as nothing else looks in Python."""
+    if value is None:
+        return
+    whole = attribute.type in (int, "int", "int | None")
+    if not isinstance(value, Integral if whole else Real):
+        raise _refused(attribute, f"expected {'an integer' if whole else 'a number'}, got {shown(value)}")
+    if not math.isfinite(value):
         raise _refused(attribute, f"must be finite, got {shown(value)}")
 
 
