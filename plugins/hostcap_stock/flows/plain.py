@@ -28,7 +28,8 @@ _EXACT, _FIT = 2**53, np.uint64(18)
 _POWERS = 10.0 ** np.arange(19)
 _ONE, _TWO = np.uint64(1), np.uint64(2)
 _ZERO, _TEN = np.uint8(48), np.uint8(10)
-_STOPS = np.isin(np.arange(256), [34, 44, 10])
+_STOPS = np.isin(np.arange(256), [34, 44, 10, 13])
+_CLOSES = np.isin(np.arange(256), [34, 10, 13])
 _SEED, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # of the hash FNV-1a
 _WORDS = 4096
 
@@ -87,7 +88,7 @@ def lines_of(path: Path, layout: Layout, *, header: bool, block_bytes: int) -> I
                         raise NotPlainError
                     header = False
                 high = held.rfind(b"\n") + 1
-                left = held[high:]
+                left = held[max(high, low) :]
                 if high > low:
                     yield _lines(memoryview(held)[low:high], layout, words)
                 elif len(left) > block_bytes:
@@ -105,7 +106,7 @@ class _Words:
         pool: Their letters, one word after the other.
         begin, size: Where each word stands in it, shape (list, word).
         table: Places of words by their hash, shape (list, slot).
-        after: Word that followed each word last time, shape (column, word).
+        after: Word that followed each word last time, -1 unless there is one without a comma, shape (column, word).
         before: Last word of each column.
         met: Words of each list, and then the letters of all.
         known: Words of each list that were given out.
@@ -117,7 +118,7 @@ class _Words:
         self.pool = np.empty(16 * _WORDS, dtype=np.uint8)
         self.begin, self.size = np.empty((lists, _WORDS), dtype=np.int64), np.empty((lists, _WORDS), dtype=np.int64)
         self.table = np.full((lists, 4 * _WORDS), -1, dtype=np.int32)
-        self.after = np.zeros((columns, _WORDS), dtype=np.int32)
+        self.after = np.full((columns, _WORDS), -1, dtype=np.int32)
         self.known = [0] * lists
 
     def grow(self) -> None:
@@ -125,7 +126,7 @@ class _Words:
         self.pool = np.concatenate([self.pool, np.empty(3 * self.pool.size, dtype=np.uint8)])
         more = np.zeros((self.begin.shape[0], 3 * self.begin.shape[1]), dtype=np.int64)
         self.begin, self.size = np.hstack([self.begin, more]), np.hstack([self.size, more])
-        self.after = np.hstack([self.after, np.zeros((self.after.shape[0], 3 * self.after.shape[1]), dtype=np.int32)])
+        self.after = np.hstack([self.after, np.full((self.after.shape[0], 3 * self.after.shape[1]), -1, dtype=np.int32)])
         self.table = _hashed(self.pool, self.begin, self.size, self.met)
 
     def new(self) -> list[list[str]]:
@@ -277,7 +278,7 @@ def _read(
                 own = lists[column]
                 guess = np.int64(after[word, before[word]])
                 code = np.int64(-1)
-                if guess < met[own]:
+                if 0 <= guess < met[own]:
                     length, there = np.uint64(size[own, guess]), np.uint64(begin[own, guess])
                     if low + length + _TWO < total:
                         n = np.uint64(0)
@@ -287,8 +288,9 @@ def _read(
                         if n == length and _ends(text[end]) and (not quoted or text[low + length] == 34):
                             code, at = guess, end
                 if code < 0:
-                    high, key = low, _SEED
-                    while not (text[high] == 34 or text[high] == 10 or (not quoted and _ends(text[high]))):
+                    high, key, comma = low, _SEED, False
+                    while not (_CLOSES[text[high]] or (not quoted and text[high] == 44)):
+                        comma |= text[high] == 44
                         key = (key ^ np.uint64(text[high])) * _PRIME
                         high += _ONE
                     length = high - low
@@ -317,22 +319,24 @@ def _read(
                             pool[met[words]] = text[letter]
                             met[words] += 1
                         met[own] += 1
-                    after[word, before[word]] = code
+                    if not comma:  # without its quotes it would be two cells
+                        after[word, before[word]] = code
                 codes[word, line] = code
                 before[word] = code
                 word += 1
             else:
-                while True:
-                    while not _STOPS[text[at]]:
+                if text[at] == 34:
+                    at += _ONE
+                    while not _CLOSES[text[at]]:
                         at += _ONE
                     if text[at] != 34:
-                        break
-                    at += _ONE
-                    while text[at] != 34 and text[at] != 10:
-                        at += _ONE
-                    if text[at] == 10:
                         return _ODD, line, long[:0]
                     at += _ONE
+                else:
+                    while not _STOPS[text[at]]:
+                        at += _ONE
+                if not _ends(text[at]):  # a quote within a cell
+                    return _ODD, line, long[:0]
             if column + 1 < columns:
                 if text[at] != 44:
                     return _ODD, line, long[:0]

@@ -358,6 +358,8 @@ def _csv_batches(
             yield titles, batch.slice(read)
     except pa.ArrowInvalid as error:
         raise _first_fault(path, found, by_title, header=header) or FlowsError(f"{path}: {error}") from error
+    except OSError as error:  # a gzip file that was cut short
+        raise FlowsError(f"{path}: cannot be read: {error}") from error
 
 
 def _lines(path: Path) -> Iterator[list[str]]:

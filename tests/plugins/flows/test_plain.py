@@ -103,6 +103,40 @@ def test_where_it_is_not_plain_another_reader_goes_on(
 
 
 @pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        ('n,m,1,5" x,6" y,2', 6),
+        ('n,m,1,"-"z"q,q",2', 6),
+        ("p,q,m,1,-,2", 6),
+        ("n,m,1,-\rn,2", 4),
+    ],
+)
+def test_quotes_within_cells_and_lone_carriage_returns_are_left_to_the_other_reader(
+    tmp_path: Path, line: str, cells: int
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a,b,x,left,y\n" + b'"p,q",m,1,-,2\n' * 9 + line.encode() + b'\n"p,q",m,1,-,2\n')
+    with pytest.raises(FlowsError, match=f"line 11: {cells} columns; expected 5"):
+        read(path)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_mark_of_utf_8_is_no_part_of_a_name(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"\ufeffn,1.5{end}", encoding="utf-8")
+    wanted = (Wanted(name="a", titles=("a",), vocabulary=Vocabulary()), Wanted(name="x", titles=("x",)))
+    (rows,) = periods(path, wanted, ("a",), header=False)
+    assert rows.key == ("n",)
+
+
+def test_a_gzip_file_that_is_cut_short_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b,x,left,y\n" + b"n,m,1,-,2\n" * 100)[:-12])
+    with pytest.raises(FlowsError, match=r"rows\.csv\.gz: cannot be read"):
+        read(path)
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("n,m,1.0,-", "4 columns; expected 5"),
