@@ -126,7 +126,8 @@ class _Words:
         self.pool = np.concatenate([self.pool, np.empty(3 * self.pool.size, dtype=np.uint8)])
         more = np.zeros((self.begin.shape[0], 3 * self.begin.shape[1]), dtype=np.int64)
         self.begin, self.size = np.hstack([self.begin, more]), np.hstack([self.size, more])
-        self.after = np.hstack([self.after, np.full((self.after.shape[0], 3 * self.after.shape[1]), -1, dtype=np.int32)])
+        unmet = np.full((self.after.shape[0], 3 * self.after.shape[1]), -1, dtype=np.int32)
+        self.after = np.hstack([self.after, unmet])
         self.table = _hashed(self.pool, self.begin, self.size, self.met)
 
     def new(self) -> list[list[str]]:
