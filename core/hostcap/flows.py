@@ -6,10 +6,10 @@ topology share one ``FlowNetwork`` object, which is what makes them fast to trac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 import numpy as np
@@ -24,6 +24,9 @@ FACTOR_TOLERANCE = 1e-4
 """How far the allocation factors of a node with MW may add up to other than 1."""
 LOSS_TOLERANCE_MW = 1e-9
 """How far rounding may take a loss below 0."""
+HELD = 16
+"""Networks that ``PerNetwork`` remembers; a few topologies come again and again within a day."""
+Made = TypeVar("Made")
 
 
 def _aware(instance: Any, attribute: attrs.Attribute[datetime], value: datetime) -> None:
@@ -109,6 +112,29 @@ class FlowNetwork(_ByContent):
     def factor_sums(self) -> FloatArray:
         """Sum of the allocation factors of each node, shape (node,)."""
         return sums(self.row_node, self.row_factor, self.node.size)
+
+
+class PerNetwork(Generic[Made]):
+    """What is made of networks, once of each as long as it is remembered.
+
+    A network is known by its identity, which takes no time, else by its content: another object that says the same
+    shares what was made of the first.
+    """
+
+    def __init__(self, make: Callable[[FlowNetwork], Made]) -> None:
+        self._make = make
+        self._held: dict[int, tuple[FlowNetwork, Made]] = {}
+
+    def of(self, network: FlowNetwork) -> Made:
+        """What is made of this network."""
+        held = self._held.get(id(network))
+        if held is None or held[0] is not network:
+            before = self._held
+            equal = next((made for made in before.values() if made[0] == network), None)
+            held = (network, self._make(network) if equal is None else equal[1])
+            # A new one, as several threads read it.
+            self._held = dict([*list(before.items())[1 - HELD :], (id(network), held)])
+        return held[1]
 
 
 class _Timed:

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from hostcap.errors import FlowsError
-from hostcap.flows import FlowNetwork, FlowPeriod, with_stations
+from hostcap.flows import HELD, FlowNetwork, FlowPeriod, PerNetwork, with_stations
 
 NETWORK = FlowNetwork(
     branch=["L"],
@@ -49,3 +49,20 @@ def test_a_factor_below_0_is_refused_although_factors_add_up_to_1() -> None:
     """2 and -1 would make load of generation."""
     with pytest.raises(FlowsError, match="node aaa: its allocation factor at bus 2 is -1; expected parts of its MW"):
         attrs.evolve(NETWORK, row_node=[0, 0, 1], row_bus=[0, 1, 1], row_factor=[2.0, -1.0, 1.0])
+
+
+def test_a_network_that_comes_again_is_known_by_what_it_says() -> None:
+    asked: list[FlowNetwork] = []
+    held: PerNetwork[int] = PerNetwork(lambda network: asked.append(network) or len(asked))  # type: ignore[func-returns-value]
+    again, other = attrs.evolve(NETWORK), attrs.evolve(NETWORK, row_bus=[1, 0])
+    assert again is not NETWORK
+    assert [held.of(n) for n in (NETWORK, again, other, NETWORK, again)] == [1, 1, 2, 1, 1]
+    assert len(asked) == 2
+
+
+def test_old_networks_are_forgotten() -> None:
+    held: PerNetwork[FlowNetwork] = PerNetwork(lambda network: network)
+    many = [attrs.evolve(NETWORK, branch=[f"L{n}"]) for n in range(HELD + 1)]
+    assert [held.of(network) for network in many] == many
+    assert held.of(attrs.evolve(many[-1])) is many[-1]
+    assert held.of(copy := attrs.evolve(many[0])) is copy

@@ -19,9 +19,6 @@ from hostcap_stock.bialek.joining import INTEGERS, NUMBERS, joined
 from hostcap_stock.bialek.rows import mixed, unpacked
 from hostcap_stock.bialek.ways import Found, Way
 
-HELD = 16
-"""Networks whose joins are remembered; a few topologies come again and again within a day."""
-
 
 @frozen(kw_only=True, eq=False)
 class Join:
@@ -64,22 +61,6 @@ class Join:
         )
 
 
-class Joins:
-    """The joins of networks, each made once as long as it is remembered."""
-
-    def __init__(self) -> None:
-        self._held: dict[int, tuple[FlowNetwork, Join]] = {}
-
-    def of(self, network: FlowNetwork) -> Join:
-        """The join of a network."""
-        held = self._held.get(id(network))
-        if held is None or held[0] is not network:
-            kept = list(self._held.items())[1 - HELD :]
-            held = (network, _joined(network))
-            self._held = dict([*kept, (id(network), held)])  # a new one, as several threads read it
-        return held[1]
-
-
 def _replaced(network: FlowNetwork, period: FlowPeriod) -> tuple[FloatArray, FloatArray]:
     """MW of each row; negative load replaces the row's generation, and negative generation its load."""
     factor, node = network.row_factor, network.row_node
@@ -90,7 +71,8 @@ def _replaced(network: FlowNetwork, period: FlowPeriod) -> tuple[FloatArray, Flo
     )
 
 
-def _joined(network: FlowNetwork) -> Join:
+def join_of(network: FlowNetwork) -> Join:
+    """How a network is joined."""
     ends = network.from_bus.astype(np.int64) * network.bus.size + network.to_bus
     _, first, label = np.unique(ends, return_index=True, return_inverse=True)
     order = np.argsort(first)  # labels in the order of their first branch

@@ -13,9 +13,9 @@ import numpy as np
 
 from hostcap._arrays import IntArray, sums
 from hostcap.errors import TraceError
-from hostcap.flows import FailedPeriod, FlowNetwork, FlowPeriod
+from hostcap.flows import FailedPeriod, FlowNetwork, FlowPeriod, PerNetwork
 from hostcap.tracing import DirectedFlows, MixedRows, Shares, Trace, TraceBalance, directed
-from hostcap_stock.bialek.compat import Joins, shares
+from hostcap_stock.bialek.compat import join_of, shares
 from hostcap_stock.bialek.config import BialekConfig
 from hostcap_stock.bialek.cycles import Cycle, cycles, loop_mw, loop_words
 from hostcap_stock.bialek.equations import equations
@@ -33,7 +33,7 @@ class BialekTracer:
 
     def __init__(self, config: BialekConfig) -> None:
         self.config = config
-        self._joins = Joins()
+        self._joins = PerNetwork(join_of)
 
     @property
     def mode(self) -> str:

@@ -12,14 +12,14 @@ import attrs
 from attrs import define, field, frozen
 
 from hostcap.errors import ConfigError, FlowsError, StoppedError
-from hostcap.flows import Days, FailedPeriod, FlowNetwork, FlowPeriod, with_stations
+from hostcap.flows import Days, FailedPeriod, FlowNetwork, FlowPeriod, PerNetwork, with_stations
 from hostcap.plugins.kinds import BareJob, Flows, Job, NetworkFlows, Preview, Tracer
 from hostcap.tables import Chunk, Table, findings_table
 from hostcap.tracing import Trace
 from hostcap_stock.trace.config import TraceConfig
 from hostcap_stock.trace.notes import Notes
 from hostcap_stock.trace.resume import Kept
-from hostcap_stock.trace.sums import HELD, Index, Sums
+from hostcap_stock.trace.sums import Index, Sums
 from hostcap_stock.trace.tables import Labels, Left, balance_table, joined, share_tables
 
 
@@ -106,28 +106,26 @@ class TraceStudy:
         return _Stationed(letters=config.station_letters, named=named)
 
 
-@define(kw_only=True)
 class _Stationed:
-    """Gives the networks of periods stations; a few networks are remembered, as periods share them."""
+    """Gives the networks of periods stations: named ones, or the first letters of each node."""
 
-    letters: int
-    named: Mapping[str, str] | None
-    _held: dict[int, tuple[FlowNetwork, FlowNetwork]] = field(factory=dict, init=False)
+    def __init__(self, letters: int, named: Mapping[str, str] | None) -> None:
+        self._letters, self._named = letters, named
+        self._networks = PerNetwork(self._on)
 
     def __call__(self, period: FlowPeriod | FailedPeriod) -> FlowPeriod | FailedPeriod:
         """The period, on a network with stations; a network that has stations of its own keeps them."""
         if isinstance(period, FailedPeriod):
             return period
-        network = period.network
-        if self.named is None and (network.stations.size or not self.letters):
+        if self._named is None and (period.network.stations.size or not self._letters):
             return period
-        held = self._held.get(id(network))
-        if held is None or held[0] is not network:
-            if len(self._held) >= HELD:
-                del self._held[next(iter(self._held))]
-            names = {node: node[: self.letters] for node in network.node.tolist()} if self.named is None else self.named
-            held = self._held[id(network)] = (network, with_stations(network, names))
-        return period.on(held[1])
+        return period.on(self._networks.of(period.network))
+
+    def _on(self, network: FlowNetwork) -> FlowNetwork:
+        named = self._named
+        return with_stations(
+            network, {node: node[: self._letters] for node in network.node.tolist()} if named is None else named
+        )
 
 
 @define(kw_only=True, eq=False)

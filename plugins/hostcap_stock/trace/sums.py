@@ -15,7 +15,7 @@ import numpy as np
 from attrs import define, field, fields, frozen
 
 from hostcap._arrays import FloatArray, IntArray, ints
-from hostcap.flows import FailedPeriod, FlowNetwork
+from hostcap.flows import FailedPeriod, FlowNetwork, PerNetwork
 from hostcap.tracing import MixedRows, ShareRows, Shares, Trace, TraceBalance
 from hostcap_stock.trace.kernel import LANES, add_entries, add_rows, add_way, entries, known, side_by_side
 from hostcap_stock.trace.scattered import WIDE, Scattered
@@ -39,8 +39,6 @@ BLOCKS = tuple(SIDES)
 KINDS = ("branch", "station", "supplier", "taker")
 ROOM = 64
 """Names that blocks have room for beyond those met; places without a name stay 0."""
-HELD = 16
-"""Networks whose places are remembered; a few topologies come again and again within a day."""
 
 
 class Names:
@@ -85,22 +83,20 @@ class Index:
 
     def __init__(self) -> None:
         self.branch, self.station, self.supplier, self.taker = Names(), Names(), Names(), Names()
-        self._held: dict[int, _Places] = {}
+        self._places = PerNetwork(self._placed)
 
     def of(self, network: FlowNetwork) -> _Places:
         """Places of a network's branches and stations; nodes get their columns when they are users."""
-        held = self._held.get(id(network))
-        if held is None or held.network is not network:
-            if len(self._held) >= HELD:
-                del self._held[next(iter(self._held))]
-            held = self._held[id(network)] = _Places(
-                network,
-                self.branch.places(network.branch.tolist()),
-                self.station.places(network.stations.tolist()),
-                np.full(network.node.size, -1, dtype=np.int32),
-                np.full(network.node.size, -1, dtype=np.int32),
-            )
-        return held
+        return self._places.of(network)
+
+    def _placed(self, network: FlowNetwork) -> _Places:
+        return _Places(
+            network,
+            self.branch.places(network.branch.tolist()),
+            self.station.places(network.stations.tolist()),
+            np.full(network.node.size, -1, dtype=np.int32),
+            np.full(network.node.size, -1, dtype=np.int32),
+        )
 
     def place(self, places: _Places, trace: Trace) -> None:
         """Give all users of a trace columns; new ones that share branches get columns side by side."""
