@@ -163,6 +163,18 @@ def test_pictures_follow_the_chosen_location(results: Path, tmp_path: Path) -> N
         assert first.startswith(PNG) and first != other
 
 
+def test_a_location_is_chosen_by_the_name_that_the_command_line_prints(results: Path, tmp_path: Path) -> None:
+    """Its terminal, where that is a location of one kind alone."""
+    row = next(row for row in table(results, "hv_node_headroom") if row["location_type"] == "dtx-hv-terminal")
+    pages = []
+    for name in (row["terminal_mrid"], f"{row['location_type']} {row['terminal_mrid']}"):
+        done = plot(results, "-o", tmp_path / "r.html", "--group", name)
+        assert done.exit_code == 0, done.output
+        pages.append(report_of(tmp_path / "r.html")["views"][0]["choices"])
+    assert pages[0] == pages[1]
+    assert pages[0][0]["id"] == f"{row['location_type']} {row['terminal_mrid']}"
+
+
 def test_without_states_the_page_says_what_would_keep_them(demo_folder: Path, tmp_path: Path) -> None:
     run(hv_study(demo_folder), out=tmp_path / "r")
     assert plot(tmp_path / "r").exit_code == 0

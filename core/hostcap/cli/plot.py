@@ -100,7 +100,10 @@ def _chosen(report: Report, folder: Path, feeder: str | None, direction: str | N
     if group is not None:
         names = dict.fromkeys(choice.id for view in views for choice in view.choices)
         if group not in names:
-            raise ConfigError(f"--group: nothing is called {group!r} in {folder}{_nearest(group, names)}")
+            of_one_kind = [name for name in names if name.endswith(f" {group}")]  # an HV location without its kind
+            if len(of_one_kind) != 1:
+                raise ConfigError(f"--group: nothing is called {group!r} in {folder}{_nearest(group, names)}")
+            [group] = of_one_kind
         views = [_begun_with(view, group) for view in views]
     return attrs.evolve(report, views=tuple(views))
 
