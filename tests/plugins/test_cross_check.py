@@ -70,6 +70,12 @@ def test_two_solvers_that_share_nothing_agree_and_the_numbers_are_said(
     assert 0 < apart < 1e-5
 
 
+@pytest.mark.parametrize("solver", ["batched", "opendss"])
+def test_a_solver_that_would_agree_with_itself_is_refused(demo_folder: Path, solver: str) -> None:
+    with pytest.raises(HostcapError, match=f"study.cross_check: '{solver}' is the study's own solver"):
+        run(study(demo_folder, solver, solver))
+
+
 def test_without_it_nothing_is_checked_and_the_tables_are_the_same(demo_folder: Path) -> None:
     plain, checked = (run(study(demo_folder, "batched", c)) for c in (None, "opendss"))
     assert not findings(plain, "cross-check")
