@@ -111,6 +111,19 @@ class AssetValues:
         # The value of a transformer stands at its T winding; the others have none, known or not.
         return Value(connection=0.0, interconnection=0.0, asset_class="" if value is None else value.asset_class)
 
+    def unused_branches(self, used: Sequence[str]) -> dict[str, float]:
+        """Values of circuits and transformers that none of some branches is, millions by label."""
+        parts = {part for label in used for part in label.split(", ")}
+        windings = {part.partition(".")[0] for part in parts if _WINDING.match(part) and ".T" in part}
+        left = {name: value for name, value in self.circuits.items() if name not in parts}
+        left |= {name: value for name, value in self.register.transformers.items() if name not in windings}
+        return _sums(left)
+
+    def unused_stations(self, used: Sequence[str]) -> dict[str, float]:
+        """Values of stations that none of some labels stands for, millions by station."""
+        known = {label[:3] for label in used}
+        return _sums({name: value for name, value in self.register.stations.items() if name not in known})
+
     def station(self, label: str) -> Value | None:
         """Value of a station, by the first three letters of its label."""
         return self.register.stations.get(label[:3])
@@ -190,6 +203,11 @@ def asset_values(register: Register, circuits: Circuits) -> AssetValues:
         lines_without_circuit=dict(unmapped),
         circuits_without_line=tuple(dict.fromkeys(circuit for circuit in lost if circuit not in values)),
     )
+
+
+def _sums(values: Mapping[str, Value]) -> dict[str, float]:
+    both = {name: value.connection + value.interconnection for name, value in values.items()}
+    return {name: value for name, value in both.items() if value != 0.0}
 
 
 def _majority(listed: Sequence[tuple[str, float]]) -> Value:

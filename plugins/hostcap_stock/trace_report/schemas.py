@@ -69,4 +69,18 @@ USER_ATTRIBUTES = TableSchema(
         Column("amount", "number", "Rate times known MW: for one hour"),
     ),
 )
-TABLES = (ASSET_USE, ASSET_CONCENTRATION, USER_VALUES, USER_ATTRIBUTES)
+UNMATCHED_LABELS = TableSchema(
+    name="unmatched_labels",
+    meaning="A label that found no partner in a join of the report: nothing of it, or by it, is handed on.",
+    order="down before up; joins, then labels, in the order first met",
+    columns=(
+        *_RUN,
+        Column("join", "text", "user_map, asset_map, register, circuits, rentals, peaks or attribute", key=True),
+        Column("side", "text", "trace: the file lacks it; file: the trace does not use it", key=True),
+        Column("label", "text", "Asset, user, line or circuit", key=True),
+        Column(
+            "amount", "number", "MW in the trace, or what the file says: millions, rental, MW; empty where it says none"
+        ),
+    ),
+)
+TABLES = (ASSET_USE, ASSET_CONCENTRATION, USER_VALUES, USER_ATTRIBUTES, UNMATCHED_LABELS)

@@ -29,8 +29,15 @@ from hostcap_stock.trace_report.matrices import (
     rolled_up,
 )
 from hostcap_stock.trace_report.results import read_shares, read_supply, table_files
-from hostcap_stock.trace_report.schemas import ASSET_CONCENTRATION, ASSET_USE, USER_ATTRIBUTES, USER_VALUES
-from hostcap_stock.trace_report.user_values import asset_numbers, per_peak, value_by_user
+from hostcap_stock.trace_report.schemas import (
+    ASSET_CONCENTRATION,
+    ASSET_USE,
+    UNMATCHED_LABELS,
+    USER_ATTRIBUTES,
+    USER_VALUES,
+)
+from hostcap_stock.trace_report.unmatched import Unmatched
+from hostcap_stock.trace_report.user_values import UserValue, asset_numbers, per_peak, value_by_user
 
 Direction = Literal["down", "up"]
 
@@ -62,7 +69,7 @@ class TraceReport:
     def run(self, job: BareJob) -> Iterator[Chunk]:
         """One chunk with all tables."""
         job.progress("reading shares", 0, 0)
-        notes: list[Finding] = []
+        notes = Unmatched()
         values = self._values()
         tables: dict[str, list[Table]] = {}
         for direction, matrix in self._matrices().items():
@@ -72,8 +79,9 @@ class TraceReport:
                 tables.setdefault(table.name, []).append(table)
         if self.config.attribute is not None:
             tables[USER_ATTRIBUTES.name] = [self._attributes(job, notes)]
+        tables[UNMATCHED_LABELS.name] = [notes.table(job.work_package_id, self.config.interval)]
         findings = findings_table(
-            notes, work_package_id=job.work_package_id, scenario=job.scope.scenario, feeder=job.scope.feeder
+            notes.findings, work_package_id=job.work_package_id, scenario=job.scope.scenario, feeder=job.scope.feeder
         )
         yield Chunk(
             scenario=job.scope.scenario,
@@ -99,7 +107,7 @@ class TraceReport:
         return asset_values(read_register(self.config.register), read_circuits(self.config.circuits))
 
     def _tables(
-        self, job: BareJob, direction: Direction, matrix: UseMatrix, values: AssetValues | None, notes: list[Finding]
+        self, job: BareJob, direction: Direction, matrix: UseMatrix, values: AssetValues | None, notes: Unmatched
     ) -> list[Table]:
         whole = joined(matrix, self.config.joined)
         grouped = self._grouped(whole, direction, notes)
@@ -136,7 +144,7 @@ class TraceReport:
         letters = self.config.asset_letters
         return values.station(label) if self.config.assets == "stations" or letters == 3 else values.of(label)
 
-    def _grouped(self, matrix: UseMatrix, direction: Direction, notes: list[Finding]) -> UseMatrix:
+    def _grouped(self, matrix: UseMatrix, direction: Direction, notes: Unmatched) -> UseMatrix:
         config = self.config
         assets = None if config.asset_map is None else read_pairs(config.asset_map)
         users = None if config.user_map is None else read_pairs(config.user_map)
@@ -150,8 +158,11 @@ class TraceReport:
                 own = np.isin(axis, list(lost))
                 # What is joined counts once: by its parts.
                 once = matrix.mw * ~np.isin(matrix.asset, list(config.joined))[:, None]
-                mw = float((once[own] if what == "asset" else once[:, own]).sum())
-                notes.append(_unmapped(what, direction, Unmapped(labels=tuple(lost), mw=mw), config.unmapped))
+                each = once.sum(axis=1 if what == "asset" else 0)
+                unmapped = Unmapped(labels=tuple(lost), mw=float(each[own].sum()))
+                amounts = dict(zip(axis[own].tolist(), each[own].tolist(), strict=True))
+                finding = _unmapped(what, direction, unmapped, config.unmapped)
+                notes.add(direction, f"{what}_map", "trace", amounts, finding)
         rolled, _, _ = rolled_up(matrix, assets=known_assets[0], users=known_users[0])
         if config.asset_letters is None:
             return rolled
@@ -167,21 +178,20 @@ class TraceReport:
         numbers: tuple[FloatArray, FloatArray, FloatArray],
         rentals: Mapping[str, float],
         values: AssetValues | None,
-        notes: list[Finding],
+        notes: Unmatched,
     ) -> Table:
         nothing = np.full(matrix.user.size, np.nan)
         connection = interconnection = rental = nothing
         if values is not None:
             first, second = value_by_user(matrix, numbers[0]), value_by_user(matrix, numbers[1])
             connection, interconnection = first.value, second.value
-            notes += _unvalued("value", direction, second.unvalued, second.unvalued_mw)
-            if values.lines_without_circuit:
-                notes.append(_lines_lost(values))
+            self._register_lost(direction, matrix, values, notes)
+            notes.add(direction, "register", "trace", *_unvalued("value", direction, matrix, second))
         if rentals:
             third = value_by_user(matrix, numbers[2], rentals)
             rental = third.value
-            notes += _unvalued("rental", direction, third.unvalued, third.unvalued_mw)
-            notes += _unused("rental", direction, third.unused)
+            notes.add(direction, "rentals", "trace", *_unvalued("rental", direction, matrix, third))
+            notes.add(direction, "rentals", "file", third.unused, _unused("rental", direction, third.unused))
         peaks = self._peaks(direction, matrix)
         peak = np.asarray([peaks.get(user, np.nan) for user in matrix.user.tolist()])
         worth = np.nansum([connection, interconnection], axis=0) if values is not None else nothing
@@ -189,7 +199,12 @@ class TraceReport:
         rental_rate, lost_rental = per_peak(matrix, np.nan_to_num(rental), peaks)
         lost = tuple(dict.fromkeys((*lost, *lost_rental)))
         if peaks and lost:
-            notes.append(_without_peak(direction, lost))
+            taken = dict(zip(matrix.user.tolist(), matrix.mw.sum(axis=0).tolist(), strict=True))
+            amounts = {user: taken[user] for user in lost}
+            notes.add(direction, "peaks", "trace", amounts, _without_peak(direction, lost))
+        users = set(matrix.user.tolist())
+        idle = {user: number for user, number in peaks.items() if user not in users and number != 0.0}
+        notes.add(direction, "peaks", "file", idle, _unused("peak", direction, idle))
         return Table.build(
             USER_VALUES,
             {
@@ -205,6 +220,16 @@ class TraceReport:
             },
         )
 
+    def _register_lost(self, direction: Direction, matrix: UseMatrix, values: AssetValues, notes: Unmatched) -> None:
+        if self.config.assets == "stations" or self.config.asset_letters == 3:
+            unused = values.unused_stations(matrix.asset[matrix.total_mw > 0].tolist())
+        else:
+            unused = values.unused_branches(matrix.asset[matrix.total_mw > 0].tolist())
+            lines, circuits = values.lines_without_circuit, values.circuits_without_line
+            notes.add(direction, "circuits", "file", lines, _lines_lost(values))
+            notes.add(direction, "circuits", "file", dict.fromkeys(circuits, np.nan), _circuits_lost(circuits))
+        notes.add(direction, "register", "file", unused, _unused("value", direction, unused))
+
     def _peaks(self, direction: Direction, matrix: UseMatrix) -> dict[str, float]:
         """Peak of each user; of a company the sum of its nodes' own peaks."""
         path = self.config.peaks_down if direction == "down" else self.config.peaks_up
@@ -217,7 +242,7 @@ class TraceReport:
             found[target] = found.get(target, 0.0) + peak
         return found
 
-    def _attributes(self, job: BareJob, notes: list[Finding]) -> Table:
+    def _attributes(self, job: BareJob, notes: Unmatched) -> Table:
         config = self.config
         if config.results is None or config.attribute is None:
             raise FlowsError("trace-report: attribute needs results")
@@ -227,7 +252,13 @@ class TraceReport:
         supply, _, _ = rolled_up(supply, users=targets)
         found = attribute_of_mix(supply, read_numbers(config.attribute))
         if found.unmatched:
-            notes.append(
+            given = dict(zip(supply.asset.tolist(), supply.mw.sum(axis=1).tolist(), strict=True))
+            given |= dict(zip(supply.user.tolist(), supply.mw.sum(axis=0).tolist(), strict=True))
+            notes.add(
+                "up",
+                "attribute",
+                "trace",
+                {label: given[label] for label in found.unmatched},
                 Finding(
                     severity=Severity.WARNING,
                     code="supplier-without-attribute",
@@ -236,7 +267,7 @@ class TraceReport:
                     kw=float(found.unknown_mw.sum()) * 1000.0,
                     message="suppliers without the attribute; rates are of the known part alone, and the rest is in"
                     " unknown_mw",
-                )
+                ),
             )
         size = supply.user.size
         return Table.build(
@@ -311,33 +342,38 @@ def _unmapped(what: str, direction: str, lost: Unmapped, how: str) -> Finding:
     )
 
 
-def _unvalued(what: str, direction: str, labels: tuple[str, ...], mw: float) -> list[Finding]:
-    if not labels:
-        return []
-    return [
-        Finding(
-            severity=Severity.WARNING,
-            code="asset-without-value",
-            element=some(list(labels)),
-            count=len(labels),
-            kw=mw * 1000.0,
-            message=f"{direction}: assets with flow that have no {what}; nothing of them falls to their users",
-        )
-    ]
+def _unvalued(what: str, direction: str, matrix: UseMatrix, found: UserValue) -> tuple[dict[str, float], Finding]:
+    flows = dict(zip(matrix.asset.tolist(), matrix.total_mw.tolist(), strict=True))
+    amounts = {label: flows[label] for label in found.unvalued}
+    return amounts, Finding(
+        severity=Severity.WARNING,
+        code="asset-without-value",
+        element=some(list(amounts)),
+        count=len(amounts),
+        kw=found.unvalued_mw * 1000.0,
+        message=f"{direction}: assets with flow that have no {what}; nothing of them falls to their users",
+    )
 
 
-def _unused(what: str, direction: str, unused: Mapping[str, float]) -> list[Finding]:
-    if not unused:
-        return []
-    return [
-        Finding(
-            severity=Severity.WARNING,
-            code="value-without-asset",
-            element=some(list(unused)),
-            count=len(unused),
-            message=f"{direction}: labels with a {what} ({sum(unused.values()):.6g} in all) that no used asset has",
-        )
-    ]
+def _unused(what: str, direction: str, unused: Mapping[str, float]) -> Finding:
+    owner = "user" if what == "peak" else "used asset"
+    return Finding(
+        severity=Severity.WARNING,
+        code="value-without-asset",
+        element=some(list(unused)),
+        count=len(unused),
+        message=f"{direction}: labels with a {what} ({sum(unused.values()):.6g} in all) that no {owner} has",
+    )
+
+
+def _circuits_lost(circuits: tuple[str, ...]) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        code="line-without-circuit",
+        element=some(list(circuits)),
+        count=len(circuits),
+        message="circuits mapped to lines that the register lacks; they have no value",
+    )
 
 
 def _lines_lost(values: AssetValues) -> Finding:

@@ -66,6 +66,47 @@ def test_concentration_of_every_branch_by_user_and_by_map(traced: Path, tmp_path
     assert lost[0]["kw"] == pytest.approx(1000.0 * total)
 
 
+def test_every_label_that_a_join_does_not_match_is_a_row(traced: Path, tmp_path: Path) -> None:
+    """Values by hand: L1 6, C9 5 and AAA_T1 3 in use or not; what users get and what is listed is all there is."""
+    register = tmp_path / "register.csv"
+    register.write_text(
+        "ASSET ID,type,id,C/N_flag,sum_NBV\n"
+        "A,Transmission Line,A,Interconnection,6e6\n"
+        "B,Transmission Line,B,Connection,5e6\n"
+        "D,Transmission Line,D,Interconnection,2e6\n"
+        "t,Transformer,AAA_T1,Interconnection,3e6\n"
+    )
+    circuits = tmp_path / "circuits.csv"
+    circuits.write_text("line,circuits,length\nA,L1,1\nB,C9,1\nX,L2,1\n")
+    results = report(
+        tmp_path,
+        results=str(traced),
+        register=str(register),
+        circuits=str(circuits),
+        rentals=str(write(tmp_path / "rentals.csv", None, [("L1", 10.0), ("old", 7.0)])),
+        peaks_down=str(write(tmp_path / "peaks.csv", None, [("n3", 400.0), ("gone", 9.0)])),
+    )
+    rows = [r for r in results["unmatched_labels"].rows() if r["direction"] == "down"]
+    found = {(r["join"], r["side"], r["label"]): r["amount"] for r in rows}
+    assert np.isnan(found.pop(("circuits", "file", "L2")))
+    flows = {r["asset"]: r["mw"] for r in results["asset_concentration"].rows() if r["direction"] == "down"}
+    users = {r["user"]: r for r in results["user_values"].rows() if r["direction"] == "down"}
+    assert found == pytest.approx(
+        {
+            ("circuits", "file", "D"): 2.0,
+            ("register", "file", "C9"): 5.0,
+            ("register", "file", "AAA_T1"): 3.0,
+            **{("register", "trace", f"L{n}"): flows[f"L{n}"] for n in (2, 3, 4, 5)},
+            **{("rentals", "trace", f"L{n}"): flows[f"L{n}"] for n in (2, 3, 4, 5)},
+            ("rentals", "file", "old"): 7.0,
+            ("peaks", "trace", "n4"): users["n4"]["mw"],
+            ("peaks", "file", "gone"): 9.0,
+        }
+    )
+    handed = sum(users[n]["value_interconnection"] + users[n]["value_connection"] for n in users)
+    assert handed + 2.0 + 5.0 + 3.0 == pytest.approx(16.0), "all of the register"
+
+
 def test_carbon_of_each_load_and_suppliers_without_it(traced: Path, tmp_path: Path) -> None:
     carbon = write(tmp_path / "carbon.csv", None, [("n1", 1.0), ("n2", 0.1)])
     rows = {
