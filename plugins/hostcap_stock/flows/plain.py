@@ -23,13 +23,16 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 SKIPPED, WORD, NUMBER = range(3)
 """What a column holds for us."""
-_READ, _ODD, _MANY_WORDS = range(3)
+_READ, _ODD, _MANY_WORDS, _MANY_LINES = range(4)
 _EXACT, _FIT = 2**53, np.uint64(18)
 _POWERS = 10.0 ** np.arange(19)
 _ONE, _TWO = np.uint64(1), np.uint64(2)
 _ZERO, _TEN = np.uint8(48), np.uint8(10)
 _STOPS = np.isin(np.arange(256), [34, 44, 10, 13])
 _CLOSES = np.isin(np.arange(256), [34, 10, 13])
+_BEYOND = 16
+_LOWEST, _OTHERS = (np.uint64(0x0101010101010101 * n) for n in (0x01, 0x7F))  # bits of eight bytes
+_COMMAS, _QUOTES, _FEEDS, _RETURNS = (np.uint64(0x0101010101010101 * n) for n in b',"\n\r')
 _SEED, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # of the hash FNV-1a
 _WORDS = 4096
 
@@ -77,24 +80,28 @@ def lines_of(path: Path, layout: Layout, *, header: bool, block_bytes: int) -> I
     opener: Any = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as file:
-            left, begins, words = b"", True, _Words(layout)
-            while more := file.read(block_bytes):
-                held, low = left + more, 0
+            # One room for all blocks: what is left of the last one, the next one, and what eight bytes at once pass.
+            held = bytearray(2 * block_bytes + _BEYOND)
+            left, begins, words = 0, True, _Words(layout)
+            while more := file.readinto(memoryview(held)[left : left + block_bytes]):
+                low, end = 0, left + more
                 if begins:
-                    low, begins = len(codecs.BOM_UTF8) * held.startswith(codecs.BOM_UTF8), False
+                    low, begins = len(codecs.BOM_UTF8) * held.startswith(codecs.BOM_UTF8, 0, end), False
                 if header:
-                    low = held.find(b"\n") + 1
+                    low = held.find(b"\n", 0, end) + 1
                     if not low or held.count(b'"', 0, low) % 2:
                         raise NotPlainError
                     header = False
-                high = held.rfind(b"\n") + 1
-                left = held[max(high, low) :]
+                high = max(held.rfind(b"\n", 0, end) + 1, low)
+                left = end - high
                 if high > low:
-                    yield _lines(memoryview(held)[low:high], layout, words)
-                elif len(left) > block_bytes:
+                    yield _lines(held, low, high, layout, words)
+                elif left > block_bytes:
                     raise NotPlainError
+                held[:left] = held[high:end]
             if left:
-                yield _lines(memoryview(left + b"\n"), layout, words)
+                held[left] = 10  # a line feed
+                yield _lines(held, 0, left + 1, layout, words)
     except (OSError, EOFError, zlib.error) as error:
         raise NotPlainError from error
 
@@ -136,38 +143,41 @@ class _Words:
         Raises:
             UnicodeDecodeError: One is no UTF-8.
         """
-        text, found = self.pool.tobytes(), []
+        found, pool = [], self.pool.data
         for n, (known, met) in enumerate(zip(self.known, self.met.tolist(), strict=False)):
             ends = zip(self.begin[n, known:met].tolist(), self.size[n, known:met].tolist(), strict=True)
-            found.append([text[low : low + size].decode() for low, size in ends])
+            found.append([str(pool[low : low + size], "utf-8") for low, size in ends])
             self.known[n] = met
         return found
 
 
-def _lines(text: memoryview, layout: Layout, words: _Words) -> Lines:
-    held = np.frombuffer(text, dtype=np.uint8)
+def _lines(held: bytearray, low: int, high: int, layout: Layout, words: _Words) -> Lines:
+    text = np.frombuffer(held, dtype=np.uint8)[low:]
     kinds = np.array(layout.kinds, dtype=np.int8)
     lists = np.full(kinds.size, -1, dtype=np.int32)
     lists[list(layout.words)] = list(layout.words.values())
-    room = int(np.count_nonzero(held == 10))
-    codes = np.empty((int(np.count_nonzero(kinds == WORD)), room), dtype=np.int32)
-    numbers = np.empty((int(np.count_nonzero(kinds == NUMBER)), room))
+    words_at, numbers_at = np.flatnonzero(kinds == WORD).tolist(), np.flatnonzero(kinds == NUMBER).tolist()
+    # Lines of a file are of much the same length; where these are shorter there is a second go.
+    room = 64 + (high - low) * 5 // (held.find(b"\n", low) + 1 - low) // 4
     while True:
+        codes, numbers = np.empty((len(words_at), room), dtype=np.int32), np.empty((len(numbers_at), room))
         own = (words.pool, words.begin, words.size, words.table, words.after, words.before, words.met)
-        status, count, long = _read(held, kinds, lists, codes, numbers, *own)
-        if status != _MANY_WORDS:
+        status, count, long = _read(text, high - low, kinds, lists, codes, numbers, *own)
+        if status == _MANY_LINES:
+            room = held.count(b"\n", low, high)
+        elif status == _MANY_WORDS:
+            words.grow()
+        else:
             break
-        words.grow()
     if status == _ODD:
         raise NotPlainError
     try:
-        for line, slot, low, high in long.tolist():
-            numbers[slot, line] = float(bytes(text[low:high]))
+        for line, slot, start, end in long.tolist():
+            numbers[slot, line] = float(text[start:end].tobytes())
         new = words.new()
     except ValueError as error:
         raise NotPlainError from error
     numbers.setflags(write=False)  # so that periods keep their part of it without a copy
-    words_at, numbers_at = np.flatnonzero(kinds == WORD).tolist(), np.flatnonzero(kinds == NUMBER).tolist()
     return Lines(
         count=count,
         new=new,
@@ -183,6 +193,72 @@ def _compiled(function: Any) -> Any:
 @_compiled
 def _ends(byte: Any) -> bool:
     return bool(byte == 44 or byte == 10 or byte == 13)  # comma, line feed, carriage return
+
+
+@_compiled
+def _eight(text: Bytes, at: Any) -> Any:
+    """Eight bytes as one number, the first one lowest."""
+    found = np.uint64(text[at])
+    for n in range(1, 8):
+        found |= np.uint64(text[at + np.uint64(n)]) << np.uint64(8 * n)
+    return found
+
+
+@_compiled
+def _zeros(eight: Any) -> Any:
+    """The highest bit of each byte that is 0."""
+    return ~(((eight & _OTHERS) + _OTHERS) | eight | _OTHERS)
+
+
+@_compiled
+def _marks(bits: Any) -> Any:
+    """How many bytes have their highest bit, where no other bit is set."""
+    return ((bits >> np.uint64(7)) * _LOWEST) >> np.uint64(56)
+
+
+@_compiled
+def _same(text: Bytes, one: Any, other: Any, size: Any) -> bool:
+    """Whether some bytes are the same at two places, the first of which is before the other."""
+    n = np.uint64(0)
+    while n + np.uint64(8) <= size:
+        if _eight(text, one + n) != _eight(text, other + n):
+            return False
+        n += np.uint64(8)
+    while n < size:
+        if text[one + n] != text[other + n]:
+            return False
+        n += _ONE
+    return True
+
+
+@_compiled
+def _end_of_line(text: Bytes, at: Any, commas: Any) -> Any:
+    """Where a line ends whose cells are skipped from here on; 0 where it is odd or has other than so many commas.
+
+    The byte before is a comma.
+    """
+    while True:
+        eight = _eight(text, at)
+        stops = _zeros(eight ^ _FEEDS) | _zeros(eight ^ _RETURNS) | _zeros(eight ^ _QUOTES)
+        parts = _zeros(eight ^ _COMMAS)
+        if stops == 0:
+            commas -= _marks(parts)
+            at += np.uint64(8)
+            continue
+        before = (stops & (~stops + _ONE)) - _ONE  # all bits below the first stop
+        commas -= _marks(parts & before)
+        at += _marks((before & _LOWEST) << np.uint64(7)) - _ONE
+        if text[at] != 34:
+            break
+        if text[at - _ONE] != 44:  # a quote within a cell
+            return np.uint64(0)
+        at += _ONE
+        while not _CLOSES[text[at]]:
+            at += _ONE
+        if text[at] != 34 or not _ends(text[at + _ONE]):
+            return np.uint64(0)
+        at += _ONE
+    return at if commas == 0 else np.uint64(0)
 
 
 @_compiled
@@ -210,6 +286,7 @@ def _hashed(pool: Bytes, begin: Any, size: Any, met: Any) -> Any:
 @_compiled
 def _read(
     text: Bytes,
+    total: Any,
     kinds: Any,
     lists: Any,
     codes: Any,
@@ -224,19 +301,43 @@ def _read(
 ) -> tuple[int, int, Any]:
     """Fill codes and numbers, and add new words.
 
+    Lines of one period begin alike: cells that were the line before's are compared as bytes and not looked up again.
+    The text has room after its lines, which are ``total`` bytes.
+
     Returns:
         What came of it, lines read, and numbers that are too long: line, number's column, and where it stands.
     """
     words, most = begin.shape
-    columns, total = kinds.size, np.uint64(text.size)
+    room = max(codes.shape[1], numbers.shape[1])
+    columns, total = kinds.size, np.uint64(total)
+    tail = columns
+    while tail > 0 and kinds[tail - 1] == SKIPPED:
+        tail -= 1
     mask = np.uint64(4 * most - 1)
     long = np.empty((16, 4), dtype=np.int64)
     longs, line = 0, 0
-    at = np.uint64(0)
+    at: Any = np.uint64(0)
+    begins: Any = at
+    alike, alike_words, alike_size = 0, 0, np.uint64(0)
     while at < total:
-        word, number = 0, 0
-        for column in range(columns):
-            kind = kinds[column]
+        if line == room:
+            return _MANY_LINES, line, long[:0]
+        word, number, first_column = 0, 0, 0
+        line_before = begins
+        begins = at
+        if alike and at + alike_size < total and _same(text, line_before, at, alike_size):
+            for early in range(alike_words):
+                codes[early, line] = codes[early, line - 1]
+            first_column, word, at = alike, alike_words, at + alike_size
+        else:
+            alike, alike_words, alike_size = 0, 0, np.uint64(0)
+        for column in range(first_column, columns):
+            kind, repeated = kinds[column], False
+            if column == tail:
+                feed = _end_of_line(text, at, np.uint64(columns - 1 - column))
+                if feed:
+                    at = feed
+                    break
             if kind == NUMBER:
                 start, negative = at, text[at] == 45
                 if negative:
@@ -323,6 +424,7 @@ def _read(
                     if not comma:  # without its quotes it would be two cells
                         after[word, before[word]] = code
                 codes[word, line] = code
+                repeated = line > 0 and before[word] == code
                 before[word] = code
                 word += 1
             else:
@@ -342,6 +444,8 @@ def _read(
                 if text[at] != 44:
                     return _ODD, line, long[:0]
                 at += _ONE
+                if column == alike and (kind == SKIPPED or (kind == WORD and repeated)):
+                    alike, alike_words, alike_size = column + 1, word, at - begins
         if text[at] == 13:
             at += _ONE
         if text[at] != 10:

@@ -161,3 +161,61 @@ def test_numbers_are_the_nearest_doubles(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "rows.csv"
     path.write_text("a,b,x,left,y\n" + "".join(f"n,m,{text},-,-{text}\n" for text in texts))
     assert [(x, -y) for _, _, x, y in read(path)] == [(float(text), float(text)) for text in texts]
+
+
+SKIPPED_CELLS = st.one_of(
+    st.sampled_from(["", "1.5", "102.02807", "x y", '"a,b"', '"12345678,"', '""', '"1",']),
+    st.text("abc0123456789.", max_size=20),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["27-JAN-2025 00:00", '"27-JAN-2025 00:00"', "27-JAN-2025 00:30", "a", '"a"']),
+            st.sampled_from(["TP1", "TP1, later", "TP2", "n"]),
+            st.integers(-(10**7), 10**7).map(lambda n: f"{n / 1000:.3f}"),
+            SKIPPED_CELLS,
+            SKIPPED_CELLS,
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    block=st.sampled_from([200, 1 << 20]),
+)
+def test_lines_that_begin_alike_and_end_in_cells_that_nobody_reads(rows: Any, block: int) -> None:
+    """As many cells in a line as there are titles; a line of more or fewer is refused by its place."""
+    lines = []
+    for a, b, x, *left in rows:
+        lines.append(",".join([a, f'"{b}"', x, *left]))
+    cells = list(csv.reader(lines))
+    odd = next((n for n, found in enumerate(cells, 2) if len(found) != 5), None)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK_BYTES", block)
+        path = Path(folder) / "rows.csv"
+        path.write_text("\n".join(["a,b,x,left,more", *lines, ""]), encoding="utf-8")
+        first, second = Vocabulary(), Vocabulary()
+        wanted = (
+            Wanted(name="a", titles=("a",), vocabulary=first),
+            Wanted(name="b", titles=("b",), vocabulary=second),
+            Wanted(name="x", titles=("x",)),
+        )
+
+        def found() -> list[tuple[str, str, float]]:
+            every = list(periods(path, wanted, ()))
+            assert sum(len(rows) for rows in every) == len(lines)
+            return [
+                said
+                for rows in every
+                for said in zip(
+                    first.text(rows.word("a")), second.text(rows.word("b")), rows.number("x").tolist(), strict=True
+                )
+            ]
+
+        if odd is None:
+            no_other_reader(patch)
+            assert found() == [(a, b, float(x)) for a, b, x, *_ in cells]
+        else:
+            with pytest.raises(FlowsError, match=f"line {odd}:"):
+                found()
