@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hostcap._arrays import FloatArray, IntArray
 
 Long = NDArray[np.int64]
+_0, _1 = np.uint64(0), np.uint64(1)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -175,32 +176,34 @@ def sweep(
                 source[bus], part[bus] = met[0], of_source[met[0]]
                 of_source[met[0]] = 0.0
             continue
-        count = 0
+        # Indices that are unsigned cannot be meant from an array's end, which compiled code asks of others every time.
+        met_users = _0
         for p in range(low, high):
             k = of_row[own_row[p]]
             if k >= 0:
                 if not marked[k]:
                     marked[k] = True
-                    touched[count] = k
-                    count += 1
+                    touched[met_users] = k
+                    met_users += _1
                 scratch[k] += row_mw[own_row[p]]
         for n in range(sources):
             row = met[n]
             more, of_source[row] = of_source[row], 0.0
-            for q in range(first[row], first[row + 1]):
-                k = column[q]
+            for q in range(np.uint64(first[row]), np.uint64(first[row + 1])):
+                k = np.uint64(column[q])
                 # No jump here, as nobody could foresee it.
-                touched[count] = k
-                count += 0 if marked[k] else 1
+                touched[met_users] = k
+                met_users += _0 if marked[k] else _1
                 marked[k] = True
                 scratch[k] += more * mw[q]
+        count = np.int64(met_users)
         if used + count > column.size:
             column, mw = wider(column, used, count), wider(mw, used, count)
-        for n in range(count):
-            k = touched[n]
-            column[used], mw[used] = k, scratch[k]
+        for i in range(met_users):
+            k, at = np.uint64(touched[i]), np.uint64(used) + i
+            column[at], mw[at] = k, scratch[k]
             scratch[k], marked[k] = 0.0, False
-            used += 1
+        used += count
         source[bus], part[bus] = made, 1.0
         made += 1
         first[made] = used

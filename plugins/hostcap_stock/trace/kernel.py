@@ -51,16 +51,17 @@ def _in_blocks(first: IntArray, column: IntArray, mw: FloatArray, place: IntArra
     at, values = np.empty(mw.size, dtype=np.int64), np.empty(mw.size << _SHIFT)
     made = 0
     for n in range(rows):
-        for q in range(first[n], first[n + 1]):
-            k = place[column[q]]
+        for q in range(np.uint64(first[n]), np.uint64(first[n + 1])):
+            k = place[np.uint64(column[q])]
             if k < 0:
                 continue
-            block = k >> _SHIFT
+            block = np.uint64(k >> _SHIFT)
             if last[block] != n:
-                last[block], there[block], at[made] = n, made << _SHIFT, block << _SHIFT
-                values[made << _SHIFT : (made + 1) << _SHIFT] = 0.0
+                last[block], there[block], at[made] = n, made << _SHIFT, block << np.uint64(_SHIFT)
+                for lane in range(np.uint64(made << _SHIFT), np.uint64((made + 1) << _SHIFT)):
+                    values[lane] = 0.0
                 made += 1
-            values[there[block] + (k & _MASK)] += mw[q]
+            values[np.uint64(there[block] + (k & _MASK))] += mw[q]
         begin[n + 1] = made
     return begin, at, values
 
