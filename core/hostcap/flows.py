@@ -113,6 +113,11 @@ class FlowNetwork(_ByContent):
         """Sum of the allocation factors of each node, shape (node,)."""
         return sums(self.row_node, self.row_factor, self.node.size)
 
+    @cached_property
+    def not_whole(self) -> IntArray:
+        """The nodes whose factors do not add up to 1, such as those on no bus; they may have no MW."""
+        return ints(np.flatnonzero(np.abs(self.factor_sums - 1.0) > FACTOR_TOLERANCE))
+
 
 class PerNetwork(Generic[Made]):
     """What is made of networks, once of each as long as it is remembered.
@@ -158,7 +163,7 @@ class _Timed:
     @property
     def name(self) -> str:
         """Such as ``2025-01-27 10:00 TP21``, for messages."""
-        return f"{self.start:%Y-%m-%d %H:%M} {self.label}".rstrip()
+        return f"{self.start.isoformat(' ', 'minutes')[:16]} {self.label}".rstrip()
 
 
 @frozen(kw_only=True, eq=False)
@@ -189,7 +194,7 @@ class FlowPeriod(_Timed, _ByContent):
     findings: tuple[Finding, ...] = field(default=(), converter=_findings)
 
     def __attrs_post_init__(self) -> None:
-        where, network = f"period {self.name}", self.network
+        network = self.network
         for column, listed, what in (
             ("flow_mw", network.branch, "branch"),
             ("loss_mw", network.branch, "branch"),
@@ -200,24 +205,28 @@ class FlowPeriod(_Timed, _ByContent):
             values = getattr(self, column)
             if values.shape != listed.shape:
                 raise FlowsError(
-                    f"{where}: {column} has {counted(values.size, 'entry', 'entries')} for {listed.size} of {what}"
+                    f"period {self.name}: {column} has {counted(values.size, 'entry', 'entries')} for {listed.size}"
+                    f" of {what}"
                 )
             if not np.isfinite(values).all():
                 bad = listed[~np.isfinite(values)].tolist()
-                raise FlowsError(f"{where}: {column} of {what} {some(bad)} is missing or not a finite number")
+                raise FlowsError(
+                    f"period {self.name}: {column} of {what} {some(bad)} is missing or not a finite number"
+                )
             if column.endswith("loss_mw") and values.size and values.min() < -LOSS_TOLERANCE_MW:
                 worst = int(values.argmin())
                 raise FlowsError(
-                    f"{where}: {column} of branch {listed[worst]} is {values[worst]:.6g} MW; losses must be >= 0"
+                    f"period {self.name}: {column} of branch {listed[worst]} is {values[worst]:.6g} MW; losses must"
+                    " be >= 0"
                 )
-        self._check_factors(where)
+        self._check_factors()
 
-    def _check_factors(self, where: str) -> None:
-        factor = self.network.factor_sums
-        used = (self.generation_mw != 0) | (self.load_mw != 0)
-        bad = np.flatnonzero(used & (np.abs(factor - 1.0) > FACTOR_TOLERANCE))
+    def _check_factors(self) -> None:
+        factor, part = self.network.factor_sums, self.network.not_whole
+        bad = part[(self.generation_mw[part] != 0) | (self.load_mw[part] != 0)]
         if not bad.size:
             return
+        where = f"period {self.name}"
         nowhere = bad[factor[bad] == 0]
         if nowhere.size:
             amount = np.abs(self.generation_mw[nowhere]).sum() + np.abs(self.load_mw[nowhere]).sum()

@@ -216,6 +216,9 @@ class Table:
 
     def to_arrow(self) -> pa.Table:
         """As a pyarrow table; units, keys, meanings and metadata travel in the schema's metadata."""
+        return self._arrow(described=True)
+
+    def _arrow(self, *, described: bool) -> pa.Table:
         import pyarrow as pa
 
         types = {
@@ -234,16 +237,18 @@ class Table:
             else:
                 arrays.append(pa.array(held, type=types[column.type], from_pandas=True))
             about = {"unit": column.unit, "key": str(column.key).lower(), "meaning": column.meaning}
-            fields.append(pa.field(column.name, types[column.type], metadata=about))
-        described = json.dumps({"schema": _plain(self.schema), "metadata": dict(self.metadata)})
-        return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={_SCHEMA_KEY: described.encode()}))
+            fields.append(pa.field(column.name, types[column.type], metadata=about if described else None))
+        if not described:
+            return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+        whole = json.dumps({"schema": _plain(self.schema), "metadata": dict(self.metadata)})
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={_SCHEMA_KEY: whole.encode()}))
 
     def to_flat_arrow(self) -> pa.Table:
-        """As ``to_arrow``, with lists of text as one text, ``;`` between: CSV knows no lists."""
+        """As ``to_arrow``, with lists of text as one text, ``;`` between, and undescribed: CSV knows neither."""
         import pyarrow as pa
         import pyarrow.compute
 
-        arrow = self.to_arrow()
+        arrow = self._arrow(described=False)
         for place, column in enumerate(self.schema.columns):
             if column.type == "texts":
                 # Names of equipment hold blanks and commas, semicolons hardly ever.

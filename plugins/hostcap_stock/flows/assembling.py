@@ -69,6 +69,10 @@ class When:
         return f"{self.start:%Y-%m-%d %H:%M} {self.label}".rstrip()
 
 
+_Known = tuple[FlowNetwork, tuple[Finding, ...], tuple[Finding, ...]]
+"""A network, what was scaled in it, and which of its nodes stand on no bus."""
+
+
 class Assembler:
     """Makes periods; remembers the networks of the last topologies.
 
@@ -85,7 +89,7 @@ class Assembler:
         """
         self.branches, self.buses, self.nodes = Vocabulary(), Vocabulary(), Vocabulary()
         self._normalise = normalise
-        self._networks: OrderedDict[bytes, tuple[FlowNetwork, tuple[Finding, ...]]] = OrderedDict()
+        self._networks: OrderedDict[bytes, _Known] = OrderedDict()
 
     def period(
         self, when: When, branches: Branches, nodes: NodeMw, where: NodeMap, *, more_buses: IntArray | None = None
@@ -103,7 +107,7 @@ class Assembler:
             FlowsError: A branch or node is there twice; the map names what the results do not know, or its factors
                 do not add up to 1.
         """
-        network, found = self._network(when, branches, nodes, where, more_buses)
+        network, scaled, lost = self._network(when, branches, nodes, where, more_buses)
         return FlowPeriod(
             network=network,
             label=when.label,
@@ -114,7 +118,7 @@ class Assembler:
             fixed_loss_mw=branches.fixed_loss_mw,
             generation_mw=nodes.generation_mw,
             load_mw=nodes.load_mw,
-            findings=_scaled_mw(found, network, nodes, where) + self._without_bus(network),
+            findings=_scaled_mw(scaled, network, nodes, where) + lost,
         )
 
     def bus_differences(
@@ -149,15 +153,15 @@ class Assembler:
 
     def _network(
         self, when: When, branches: Branches, nodes: NodeMw, where: NodeMap, more_buses: IntArray | None
-    ) -> tuple[FlowNetwork, tuple[Finding, ...]]:
+    ) -> _Known:
         arrays = (branches.name, branches.from_bus, branches.to_bus, nodes.name, where.node, where.bus)
         key = b"|".join(array.tobytes() for array in (*arrays, where.factor))
         known = self._networks.get(key)
         if known is None:
-            known = self._build(
+            network, scaled = self._build(
                 when, branches, nodes, where, np.empty(0, np.int32) if more_buses is None else more_buses
             )
-            self._networks[key] = known
+            known = self._networks[key] = (network, scaled, self._without_bus(network))
             if len(self._networks) > NETWORKS_KEPT:
                 self._networks.popitem(last=False)
         else:

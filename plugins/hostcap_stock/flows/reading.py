@@ -278,11 +278,19 @@ def _plain_blocks(
         kinds[at] = kind
     layout = Layout(kinds=tuple(kinds), words=lists)
     codes = [np.empty(0, dtype=np.int32)] * len(vocabularies)
+    same = [False] * len(vocabularies)
     for lines in lines_of(path, layout, header=header, block_bytes=BLOCK_BYTES):
-        new = (v.codes(words) for v, words in zip(vocabularies, lines.new, strict=True))
-        codes = [np.concatenate(both) for both in zip(codes, new, strict=True)]
+        for place, words in enumerate(lines.new):
+            if words:
+                codes[place] = np.concatenate([codes[place], vocabularies[place].codes(words)])
+                # The first file that speaks of something numbers it as the vocabulary does.
+                same[place] = np.array_equal(codes[place], np.arange(codes[place].size))
         yield {
-            name: lines.numbers[at] if kinds[at] == NUMBER else codes[lists[at]][lines.codes[at]]
+            name: lines.numbers[at]
+            if kinds[at] == NUMBER
+            else lines.codes[at]
+            if same[lists[at]]
+            else codes[lists[at]][lines.codes[at]]
             for name, at in columns.items()
         }
 

@@ -62,22 +62,25 @@ def _write_whole(
 ) -> None:
     """Write every chosen table, and more texts, beside their places, then move all there: whole or not at all."""
     moves: list[tuple[Path, Path]] = []
+    folders: set[Path] = set()
+
+    def beside_of(final: Path) -> Path:
+        if final.parent not in folders:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(final.parent)
+        beside = final.with_name(f".{final.name}.{os.getpid()}.part")
+        moves.append((beside, final))
+        return beside
+
     try:
         for table in chunk.tables:
             if tables is not None and table.name not in tables:
                 continue
-            final = chunk_path(folder, table, chunk, ending)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            beside = final.with_name(f".{final.name}.{os.getpid()}.part")
-            moves.append((beside, final))
-            write(table, beside)
+            write(table, beside_of(chunk_path(folder, table, chunk, ending)))
         for place, text in more:
-            final = folder / place
-            final.parent.mkdir(parents=True, exist_ok=True)
-            beside = final.with_name(f".{final.name}.{os.getpid()}.part")
-            moves.append((beside, final))
-            beside.write_bytes(text())
+            beside_of(folder / place).write_bytes(text())
         _move_all(moves)
+        moves.clear()
     except OSError as error:
         raise OutputError(f"{folder}: cannot write results: {error.strerror or error}") from error
     finally:
@@ -92,7 +95,7 @@ def _move_all(moves: list[tuple[Path, Path]]) -> None:
     while True:
         try:
             for beside, final in moves:
-                if beside.exists():
+                with suppress(FileNotFoundError):  # moved before the interruption
                     beside.replace(final)
             break
         except KeyboardInterrupt as error:
