@@ -58,7 +58,7 @@ def _write_whole(
     tables: tuple[str, ...] | None,
     ending: str,
     write: Callable[[Table, Path], None],
-    more: Iterable[tuple[PurePosixPath, Callable[[], bytes]]] = (),
+    more: Iterable[tuple[PurePosixPath, Callable[[], memoryview]]] = (),
 ) -> None:
     """Write every chosen table, and more texts, beside their places, then move all there: whole or not at all."""
     moves: list[tuple[Path, Path]] = []

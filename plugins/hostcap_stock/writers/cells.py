@@ -26,11 +26,19 @@ def numbers(values: FloatArray, decimals: int) -> Places:
 
 @njit(cache=True, nogil=True)
 def cells(
-    names: Bytes, name_end: Places, first: Places, column: Places, values: Places, width: int, decimals: int
+    head: Bytes,
+    names: Bytes,
+    name_end: Places,
+    first: Places,
+    column: Places,
+    values: Places,
+    width: int,
+    decimals: int,
 ) -> Bytes:
     """Lines of a name and ``width`` cells each.
 
     Args:
+        head: What stands before them.
         names: Names of the lines, one after the other.
         name_end: End of each.
         first: First entry of each line, and the end of the last.
@@ -40,14 +48,15 @@ def cells(
         decimals: Decimals, at least 1.
     """
     lines = name_end.size
-    text = np.empty(names.size + lines * (1 + width * (3 + decimals)) + 20 * values.size, dtype=np.uint8)
+    text = np.empty(head.size + names.size + lines * (1 + width * (3 + decimals)) + 20 * values.size, dtype=np.uint8)
     number, digits = np.zeros(width, dtype=np.int64), np.empty(24, dtype=np.uint8)
     # Cells of 0, as many as there may be side by side.
     nothing = 3 + decimals
     nought = np.full(width * nothing, 48, dtype=np.uint8)
     for k in range(width):
         nought[k * nothing], nought[k * nothing + 2] = 44, 46
-    at, begin = 0, 0
+    text[: head.size] = head
+    at, begin = head.size, 0
     for line in range(lines):
         for n in range(begin, name_end[line]):
             text[at] = names[n]

@@ -22,7 +22,7 @@ DECIMALS = 4
 _SPECIAL = re.compile(r'[",\r\n]')
 
 
-def wide_files(chunk: Chunk) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
+def wide_files(chunk: Chunk) -> Iterator[tuple[PurePosixPath, Callable[[], memoryview]]]:
     """Path and text of each wide file of a chunk; none where it holds no shares of a trace."""
     for table in chunk.tables:
         if table.name not in _KINDS:
@@ -63,31 +63,32 @@ class _Wide:
     def __init__(self, table: Table, asset: str, rows: np.ndarray[Any, Any]) -> None:
         self._table, self._asset, self._rows = table, asset, rows
 
-    def __call__(self) -> bytes:
+    def __call__(self) -> memoryview:
         """The text."""
         assets, row = _coded(self._table.words(self._asset), self._rows)
         nodes, column = _coded(self._table.words("node"), self._rows)
         order = np.argsort(row, kind="stable")
         values = np.asarray(self._table["mw"][self._rows], dtype=np.float64)[order]
         first = np.searchsorted(row[order], np.arange(len(assets) + 1))
-        lines = _lines([_quoted(name) for name in assets], first, column[order], values, len(nodes))
-        return (",".join(["", *map(_quoted, nodes)]) + "\n").encode() + lines
+        head = (",".join(["", *_quoted(nodes)]) + "\n").encode()
+        return _text(head, _quoted(assets), first, column[order], values, len(nodes))
 
 
-def _lines(
+def _text(
+    head: bytes,
     names: list[str],
     first: np.ndarray[Any, Any],
     column: np.ndarray[Any, Any],
     values: np.ndarray[Any, Any],
     width: int,
-) -> bytes:
-    """A line for each name; what its cells do not say is 0."""
+) -> memoryview:
+    """After the head a line for each name; what its cells do not say is 0."""
     from hostcap_stock.writers.cells import cells, numbers
 
     encoded = [name.encode() for name in names]
     ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
-    joined = np.frombuffer(b"".join(encoded), dtype=np.uint8)
-    return cells(joined, ends, first, column, numbers(values, DECIMALS), width, DECIMALS).tobytes()
+    before, joined = (np.frombuffer(text, dtype=np.uint8) for text in (head, b"".join(encoded)))
+    return cells(before, joined, ends, first, column, numbers(values, DECIMALS), width, DECIMALS).data
 
 
 def _coded(words: Words, rows: np.ndarray[Any, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:
@@ -102,6 +103,8 @@ def _coded(words: Words, rows: np.ndarray[Any, Any]) -> tuple[list[str], np.ndar
     return listed, code[place]
 
 
-def _quoted(name: str) -> str:
-    """A name as a cell of CSV."""
-    return '"' + name.replace('"', '""') + '"' if _SPECIAL.search(name) else name
+def _quoted(names: list[str]) -> list[str]:
+    """Names as cells of CSV."""
+    if not _SPECIAL.search("".join(names)):
+        return names
+    return ['"' + name.replace('"', '""') + '"' if _SPECIAL.search(name) else name for name in names]

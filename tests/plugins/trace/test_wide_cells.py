@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostcap_stock.writers.wide import _lines, _quoted
+from hostcap_stock.writers.wide import _quoted, _text
 
 MW = st.one_of(
     st.floats(0.0, 1e4, allow_subnormal=False),
@@ -29,7 +29,8 @@ def test_every_cell_is_what_python_writes(mw: list[float], seed: int) -> None:
     for line, place, value in zip(row, column, mw, strict=True):
         expected[line][place] = f"{value:.4f}"
     first = np.searchsorted(row, np.arange(len(names) + 1))
-    text = _lines([_quoted(name) for name in names], first, column, np.array(mw), width)
-    assert list(csv.reader(StringIO(text.decode()))) == [
-        [name, *line] for name, line in zip(names, expected, strict=True)
+    text = _text(b"of,the,head\n", _quoted(names), first, column, np.array(mw), width)
+    assert list(csv.reader(StringIO(str(text, "utf-8")))) == [
+        ["of", "the", "head"],
+        *([name, *line] for name, line in zip(names, expected, strict=True)),
     ]
