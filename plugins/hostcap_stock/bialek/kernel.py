@@ -237,15 +237,17 @@ def parts(order: Long, first_in: Long, in_branch: Long, tail: IntArray, most: Fl
     root = np.arange(order.size)
     for place in range(order.size):
         bus = order[place]
+        top = bus
+        while root[top] != top:
+            root[top] = root[root[top]]
+            top = root[top]
         for p in range(first_in[bus], first_in[bus + 1]):
-            a, b = tail[in_branch[p]], bus
-            while root[a] != a:
-                root[a] = root[root[a]]
-                a = root[a]
-            while root[b] != b:
-                root[b] = root[root[b]]
-                b = root[b]
-            root[b] = a
+            other = tail[in_branch[p]]
+            while root[other] != other:
+                root[other] = root[root[other]]
+                other = root[other]
+            root[top] = other
+            top = other
     count = 0
     seen = np.zeros(order.size, dtype=np.bool_)
     for bus in range(order.size):

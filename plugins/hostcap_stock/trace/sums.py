@@ -105,6 +105,8 @@ class Index:
             return
         for names, column, shares in ((self.supplier, places.up, up), (self.taker, places.down, down)):
             for user in (shares.user, shares.station_user):
+                if np.all(column[user] >= 0):
+                    continue
                 parts = shares.branch_parts
                 if user is shares.user and isinstance(parts, MixedRows):
                     near = parts.column[side_by_side(parts.base.first, parts.base.column, parts.column.size)]
