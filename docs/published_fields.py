@@ -308,8 +308,9 @@ FIELDS: Mapping[str, tuple[Row, ...]] = {
         not_yet("ratingThreshold", "Ratings are those that the model states, each by itself"),
         here(
             "seed",
-            "{profiles.table.readings.seed}: whose readings a customer without any follows is the one thing that may "
-            "be drawn at random, and then it is required. All else is the same for the same input: model, ids, tables",
+            "{network.pandapower.seed}, of functions that make a net at random; and {profiles.table.readings.seed}, of "
+            "whose readings a customer without any follows. Nothing else is drawn: the same input gives the same "
+            "model, ids and tables",
         ),
         not_yet("simplifyNetwork", _SIMPLER),
         not_yet("simplifyPLSIThreshold", _SIMPLER),

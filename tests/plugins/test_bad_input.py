@@ -115,7 +115,12 @@ OUT_OF_RANGE: dict[Key, dict[str, Any]] = {
         "generation_vmax_pu": [(0.9, "must be 1.0 to 5.0"), (6.0, "must be 1.0 to 5.0")],
         "generation_power_factor": [(0.0, FACTOR), (1.01, FACTOR), (-1.01, FACTOR)],
     },
-    ("network", "pandapower"): PANDAPOWER | {"function": BLANK, "options": ANY},
+    ("network", "pandapower"): PANDAPOWER
+    | {
+        "function": BLANK,
+        "options": ANY,
+        "seed": [(-1, "must be 0 to 4294967295"), (2**32, "must be 0 to 4294967295")],
+    },
     ("network", "simbench"): PANDAPOWER | {"code": BLANK},
     ("profile", "opendss-shapes"): {"interval_minutes": [(0.0, MORE_THAN_0), (-30.0, MORE_THAN_0)]},
     ("profile", "table"): {

@@ -50,11 +50,19 @@ class PandapowerConfig(PandapowerReading):
         factory=dict, metadata=about('Arguments of `function`, such as `{ scenario = "on_peak_566" }`')
     )
 
+    seed: int = field(
+        default=0,
+        validator=between(0, 2**32 - 1),
+        metadata=about("What a `function` that places loads or chooses cables at random draws by: same seed, same net"),
+    )
+
     def __attrs_post_init__(self) -> None:
         if (self.file is None) == (self.function is None):
             raise ValueError('give file = "net.json" or function = "create_cigre_network_lv", one of the two')
         if self.options and self.function is None:
             raise ValueError("options are arguments of a function; give function, or leave options out")
+        if self.seed and self.function is None:
+            raise ValueError("seed is for functions that draw at random; give function, or leave seed out")
 
 
 @frozen(kw_only=True)

@@ -119,8 +119,8 @@ def read_file(path: Path) -> NetTables:
     return _converted(parts, where)
 
 
-def make_with_function(name: str, options: Mapping[str, Any]) -> NetTables:
-    """The net of a function of ``pandapower.networks``; functions that draw random numbers draw the same each time.
+def make_with_function(name: str, options: Mapping[str, Any], seed: int = 0) -> NetTables:
+    """The net of a function of ``pandapower.networks``; those that draw random numbers draw by ``seed`` alone.
 
     Raises:
         ModelError: There is no such function, or it does not take the options.
@@ -149,7 +149,7 @@ def make_with_function(name: str, options: Mapping[str, Any]) -> NetTables:
         wrong = f"unknown {', '.join(unknown)}" if unknown else f"missing {', '.join(missing)}"
         raise ModelError(f"{where}: options: {wrong}; it takes {', '.join(taken) or 'none'}")
     try:
-        with _same_randomness(), redirect_stdout(StringIO()):
+        with _drawn_by(seed), redirect_stdout(StringIO()):
             made = call(**options)
     except Exception as error:
         raise ModelError(f"{where}: {type(error).__name__}: {' '.join(str(error).split())}") from error
@@ -214,13 +214,13 @@ def _controllers(table: Any) -> tuple[str, ...]:
 
 
 @contextmanager
-def _same_randomness() -> Iterator[None]:
-    """Some networks of the library place their loads at random: they do so in the same way each time here."""
+def _drawn_by(seed: int) -> Iterator[None]:
+    """Some networks of the library are made at random: the same seed makes the same here."""
     import numpy as np
 
     before, legacy = random.getstate(), np.random.get_state()
-    random.seed(0)
-    np.random.seed(0)
+    random.seed(seed)
+    np.random.seed(seed)
     try:
         yield
     finally:

@@ -105,7 +105,7 @@ class PandapowerSource:
         if isinstance(config, PandapowerConfig) and config.file is not None:
             return read_file(expand(config.file, feeder))
         if isinstance(config, PandapowerConfig) and config.function is not None:
-            return make_with_function(config.function.replace(FEEDER, feeder), config.options)
+            return make_with_function(config.function.replace(FEEDER, feeder), config.options, config.seed)
         raise ModelError("network: give file or function, or make the source with PandapowerSource.of(net)")
 
     def _feeder(self, net: NetTables, feeder: str, findings: list[Finding]) -> Feeder:

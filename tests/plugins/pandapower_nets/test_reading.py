@@ -237,11 +237,36 @@ def test_networks_that_the_library_draws_at_random_are_the_same_each_time() -> N
     assert one == other and one.origin.content_hash == other.origin.content_hash
 
 
+def test_the_seed_draws_the_net_that_the_library_draws_by_it() -> None:
+    import random
+
+    import pandapower.networks as nets
+
+    function, drawn = "create_kerber_landnetz_kabel_1", {}
+    for seed in (0, 7):
+        before = random.getstate()
+        source = PandapowerSource(config=PandapowerConfig(function=function, seed=seed))
+        cables = source.load("net"), source._tables("net").tables["line"]["std_type"].tolist()
+        assert random.getstate() == before
+        random.seed(seed)
+        assert cables[1] == nets.create_kerber_landnetz_kabel_1().line.sort_index()["std_type"].tolist()
+        random.setstate(before)
+        drawn[seed] = cables
+    assert drawn[0] != drawn[7]
+    assert drawn[0][0].origin.content_hash != drawn[7][0].origin.content_hash
+
+
 @pytest.mark.parametrize(
-    "given", [{}, {"file": Path("a.json"), "function": "b"}, {"file": Path("a"), "options": {"x": 1}}]
+    "given",
+    [
+        {},
+        {"file": Path("a.json"), "function": "b"},
+        {"file": Path("a"), "options": {"x": 1}},
+        {"file": Path("a"), "seed": 1},
+    ],
 )
 def test_a_source_has_one_origin(given: Any) -> None:
-    with pytest.raises(ValueError, match=r"one of the two|arguments of a function"):
+    with pytest.raises(ValueError, match=r"one of the two|arguments of a function|draw at random"):
         PandapowerConfig(**given)
 
 

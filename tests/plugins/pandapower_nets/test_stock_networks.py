@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def bare(name: str, initial: Any, limits: dict[str, float]) -> BareNet:
     load_kw = {"zero-load": 0.0, "as-modelled": None}
     plugin = initial["plugin"]
     start_kw = load_kw[plugin] if plugin in load_kw else float(initial["load_kw_per_customer"])
+    random.seed(0)  # some of Kerber's choose cables at random; by this seed where a study says none
     return BareNet(getattr(nets, name)(), limits).start(start_kw)
 
 
