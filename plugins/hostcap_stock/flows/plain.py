@@ -217,18 +217,15 @@ def _marks(bits: Any) -> Any:
 
 
 @_compiled
-def _same(text: Bytes, one: Any, other: Any, size: Any) -> bool:
-    """Whether some bytes are the same at two places, the first of which is before the other."""
+def _same(text: Bytes, at: Any, other: Bytes, there: Any, size: Any) -> bool:
+    """Whether some bytes are the same in two texts, both of which go on for eight bytes at least."""
     n = np.uint64(0)
     while n + np.uint64(8) <= size:
-        if _eight(text, one + n) != _eight(text, other + n):
+        if _eight(text, at + n) != _eight(other, there + n):
             return False
         n += np.uint64(8)
-    while n < size:
-        if text[one + n] != text[other + n]:
-            return False
-        n += _ONE
-    return True
+    differ = _eight(text, at + n) ^ _eight(other, there + n)
+    return bool(differ & ((_ONE << (np.uint64(8) * (size - n))) - _ONE) == 0)
 
 
 @_compiled
@@ -325,7 +322,7 @@ def _read(
         word, number, first_column = 0, 0, 0
         line_before = begins
         begins = at
-        if alike and at + alike_size < total and _same(text, line_before, at, alike_size):
+        if alike and at + alike_size < total and _same(text, line_before, text, at, alike_size):
             for early in range(alike_words):
                 codes[early, line] = codes[early, line - 1]
             first_column, word, at = alike, alike_words, at + alike_size
@@ -383,11 +380,12 @@ def _read(
                 if 0 <= guess < met[own]:
                     length, there = np.uint64(size[own, guess]), np.uint64(begin[own, guess])
                     if low + length + _TWO < total:
-                        n = np.uint64(0)
-                        while n < length and text[low + n] == pool[there + n]:
-                            n += _ONE
                         end = low + length + _ONE if quoted else low + length
-                        if n == length and _ends(text[end]) and (not quoted or text[low + length] == 34):
+                        if (
+                            _same(text, low, pool, there, length)
+                            and _ends(text[end])
+                            and (not quoted or text[low + length] == 34)
+                        ):
                             code, at = guess, end
                 if code < 0:
                     high, key, comma = low, _SEED, False
@@ -403,18 +401,13 @@ def _read(
                     while table[own, place] >= 0:
                         code = np.int64(table[own, place])
                         there = np.uint64(begin[own, code])
-                        same = np.uint64(size[own, code]) == length
-                        n = np.uint64(0)
-                        while same and n < length:
-                            same = text[low + n] == pool[there + n]
-                            n += _ONE
-                        if same:
+                        if np.uint64(size[own, code]) == length and _same(text, low, pool, there, length):
                             break
                         code = np.int64(-1)
                         place = (place + _ONE) & mask
                     if code < 0:
                         code = met[own]
-                        if code == most or met[words] + np.int64(length) > pool.size:
+                        if code == most or met[words] + np.int64(length) + 8 > pool.size:
                             return _MANY_WORDS, line, long[:0]
                         table[own, place], begin[own, code], size[own, code] = code, met[words], length
                         for letter in range(int(low), int(high)):
