@@ -43,6 +43,11 @@ class Join:
     every_label: IntArray
     every_bus: IntArray
 
+    @property
+    def labels(self) -> tuple[Any, Any, IntArray]:
+        """Ends of labels, labels of branches and nodes of buses, and owners, as compiled code takes them."""
+        return (self.network.from_bus, self.network.to_bus), (self.label, self.at_bus), self.owner
+
     def period(self, period: FlowPeriod) -> FlowPeriod:
         """A period on the ``single`` network; negative load *replaces* a row's generation, and the reverse."""
         old = period.network
@@ -136,23 +141,24 @@ def shares(join: Join, period: FlowPeriod, found: Found) -> tuple[tuple[Shares, 
     There, buses of one node are added. Use of a bus is half of all adjacent branches' shares, and half of its own MW on
     the diagonal.
     """
-    network = join.network
     up, down = found.up, found.down
-    _, _, taker_mw, _, _, giver_mw = found.closed.pairs
-    integers, numbers, ends = joined(
-        (network.from_bus, network.to_bus),
-        (join.label, join.at_bus),
-        join.owner,
-        period.flow_mw,
-        period.loss_mw,
-        _given(up, found.generation_mw, taker_mw),
-        _given(down, found.load_mw, giver_mw),
-    )
-    of, mw = unpacked(integers, numbers, ends, 2 * INTEGERS)
+    of, mw = found.joined or _by_steps(join, period, found)
     return (
         _one_way(join, up, of[:INTEGERS], mw[:NUMBERS]),
         _one_way(join, down, of[INTEGERS:], mw[NUMBERS:]),
     )
+
+
+def _by_steps(join: Join, period: FlowPeriod, found: Found) -> tuple[list[IntArray], list[FloatArray]]:
+    _, _, taker_mw, _, _, giver_mw = found.closed.pairs
+    integers, numbers, ends = joined(
+        *join.labels,
+        period.flow_mw,
+        period.loss_mw,
+        _given(found.up, found.generation_mw, taker_mw),
+        _given(found.down, found.load_mw, giver_mw),
+    )
+    return unpacked(integers, numbers, ends, 2 * INTEGERS)
 
 
 def _given(way: Way, own_mw: FloatArray, other_mw: FloatArray) -> Any:

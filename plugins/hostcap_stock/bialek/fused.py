@@ -15,8 +15,8 @@ from hostcap_stock.bialek.kernel import compiled, leaving, ordered_by, packed, p
 
 BALANCED, STANDARD, ACTUAL, COMPAT = range(4)
 """Modes, as numbers."""
-INTEGERS = 21
-"""Arrays of integers that ``traced`` packs."""
+INTEGERS, NUMBERS = 21, 18
+"""Arrays of each type that ``traced`` packs."""
 NUMBER = {"balanced": BALANCED, "standard": STANDARD, "actual": ACTUAL, "compat": COMPAT}
 MISMATCH_MW = 0.01
 """Difference at a bus that is worth a finding."""
@@ -77,7 +77,15 @@ def _factors(
 
 
 @compiled
-def traced(
+def traced(given: Any) -> Any:
+    """One period, ``pieces`` of it, ``packed``: whether there is no cycle, integers, numbers, ends, and the sums."""
+    acyclic, integers, numbers, sums_of = pieces(*given)
+    all_integers, all_numbers, ends = packed(integers, numbers)
+    return acyclic, all_integers, all_numbers, ends, sums_of
+
+
+@compiled
+def pieces(
     mode: int,
     size: int,
     nodes: int,
@@ -116,8 +124,9 @@ def traced(
         load: The same.
 
     Returns:
-        Whether there is no cycle; ``packed``: for each direction users, user of each row, rows of buses, MW of users
-        and ``local``, then what ``closed`` says, and what each row puts in and takes; and the sums of ``closed``.
+        Whether there is no cycle; integers and numbers: for each direction users, user of each row, rows of buses, MW
+        of users and ``local``, then what ``closed`` says, and what each row puts in and takes; and the sums of
+        ``closed``.
     """
     rows, branches = row_node.size, flow.size
     supplied, taken = np.zeros(rows), np.zeros(rows)
@@ -191,11 +200,8 @@ def traced(
     mw_up, mw_down = (up_mw, up_local, up_part, up_share), (down_mw, down_local, down_part, down_share)
     parts_of = (up_factor, down_factor, taker_part, taker_mw, giver_part, giver_mw, factor, off_mw)
     # Compiled code knows tuples that are joined, and none that are unpacked.
-    integers, numbers, ends = packed(
-        of_up + of_down + places + (lost, dead, off),
-        mw_up + mw_down + parts_of + (supplied, taken),
-    )
-    return acyclic, integers, numbers, ends, sums_of
+    integers, numbers = of_up + of_down + places + (lost, dead, off), mw_up + mw_down + parts_of + (supplied, taken)
+    return acyclic, integers, numbers, sums_of
 
 
 @compiled

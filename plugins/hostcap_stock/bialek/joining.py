@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hostcap._arrays import FloatArray, IntArray
+from hostcap_stock.bialek.fused import pieces
 from hostcap_stock.bialek.kernel import compiled, packed
 
 INTEGERS, NUMBERS = 10, 4
@@ -175,6 +176,44 @@ def joined(ends: Any, labels: Any, owner: IntArray, flow: FloatArray, loss: Floa
     Returns:
         ``packed`` for each direction what ``_owned``, ``_labelled`` and ``_diagonal`` say.
     """
+    integers, numbers = _both(ends, labels, owner, flow, loss, up, down)
+    return packed(integers, numbers)
+
+
+@compiled
+def traced_joined(given: Any, ends: Any, labels: Any, owner: IntArray) -> Any:
+    """``traced`` and then ``joined`` in one call, as what goes from the one to the other need not pass through Python.
+
+    Args:
+        given: A period, as ``pieces`` takes it.
+        ends: First and other bus of each label.
+        labels: Label of each branch, and node of each bus.
+        owner: Column of each node, where buses of one node are added.
+
+    Returns:
+        As ``traced``; what ``joined`` says comes after its integers and its numbers.
+    """
+    acyclic, integers, numbers, sums_of = pieces(*given)
+    up_user, up_of_row, up_source = integers[0], integers[1], integers[2]
+    down_user, down_of_row, down_source = integers[5], integers[6], integers[7]
+    up_mw, up_local, up_part = numbers[0], numbers[1], numbers[2]
+    down_mw, down_local, down_part = numbers[4], numbers[5], numbers[6]
+    taker_mw, giver_mw, supplied, taken = numbers[11], numbers[13], numbers[16], numbers[17]
+    more_integers, more_numbers = _both(
+        ends,
+        labels,
+        owner,
+        given[5],
+        given[6],
+        (up_user, up_of_row, up_mw, up_local, up_source, up_part, supplied, taker_mw),
+        (down_user, down_of_row, down_mw, down_local, down_source, down_part, taken, giver_mw),
+    )
+    all_integers, all_numbers, all_ends = packed(integers + more_integers, numbers + more_numbers)
+    return acyclic, all_integers, all_numbers, all_ends, sums_of
+
+
+@compiled
+def _both(ends: Any, labels: Any, owner: IntArray, flow: FloatArray, loss: FloatArray, up: Any, down: Any) -> Any:
     from_bus, to_bus = ends
     label, at_bus = labels
     at_from, at_to, opposed = _label_mw(from_bus.size, label, flow, loss)
@@ -183,7 +222,7 @@ def joined(ends: Any, labels: Any, owner: IntArray, flow: FloatArray, loss: Floa
         apart[from_bus[n]] = apart[to_bus[n]] = True
     first = _one_way(True, at_bus, from_bus, to_bus, at_from, at_to, apart, owner, up)
     second = _one_way(False, at_bus, from_bus, to_bus, at_from, at_to, apart, owner, down)
-    return packed(first[0] + second[0], first[1] + second[1])
+    return first[0] + second[0], first[1] + second[1]
 
 
 @compiled

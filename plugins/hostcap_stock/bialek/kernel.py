@@ -196,7 +196,7 @@ def sweep(
                 met_users += _0 if marked[k] else _1
                 marked[k] = True
                 scratch[k] += more * mw[q]
-        count = np.int64(met_users)
+        count: Any = np.int64(met_users)
         if used + count > column.size:
             column, mw = wider(column, used, count), wider(mw, used, count)
         for i in range(met_users):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,10 +33,15 @@ def unpacked(integers: IntArray, numbers: FloatArray, ends: Any, count: int) -> 
     """
     done(integers, numbers)
     at = ends.tolist()
-    return (
-        [integers[low:high] for low, high in pairwise((0, *at[:count]))],
-        [numbers[low:high] for low, high in pairwise((0, *at[count:]))],
-    )
+    return _pieces(integers, at[:count]), _pieces(numbers, at[count:])
+
+
+def _pieces(array: Any, ends: list[int]) -> list[Any]:
+    low, pieces = 0, []
+    for high in ends:
+        pieces.append(array[low:high])
+        low = high
+    return pieces
 
 
 def counted(size: int) -> IntArray:

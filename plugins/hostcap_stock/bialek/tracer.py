@@ -51,7 +51,10 @@ class BialekTracer:
         network = join.single if join else period.network
         found = None
         if self.config.netting == "none":
-            found = at_once(period, network, join.row if join else counted(network.row_node.size), mode)
+            if join:
+                found = at_once(period, network, join.row, mode, join.labels)
+            else:
+                found = at_once(period, network, counted(network.row_node.size), mode)
         if found is None:
             found = self._by_steps(join.period(period) if join else period, network)
         up, down = found.up, found.down

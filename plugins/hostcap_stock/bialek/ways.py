@@ -11,7 +11,9 @@ from hostcap.flows import FlowNetwork, FlowPeriod
 from hostcap.tracing import DirectedFlows, ShareRows
 from hostcap_stock.bialek.cycles import Cycle
 from hostcap_stock.bialek.equations import Equations
-from hostcap_stock.bialek.fused import INTEGERS, NUMBER, closed, traced
+from hostcap_stock.bialek.fused import INTEGERS, NUMBER, NUMBERS, closed, traced
+from hostcap_stock.bialek.joining import INTEGERS as JOINED
+from hostcap_stock.bialek.joining import traced_joined
 from hostcap_stock.bialek.kernel import Long, leaving
 from hostcap_stock.bialek.rows import BusRows, done, unpacked
 
@@ -62,6 +64,7 @@ class Found(NamedTuple):
         closed: How they add up.
         circling: Cycles in it.
         dropped: Loops that were dropped, in words, and the MW that go round each.
+        joined: Integers and numbers of ``joined``, where it was done at once.
     """
 
     up: Way
@@ -71,12 +74,23 @@ class Found(NamedTuple):
     closed: Closed
     circling: tuple[Cycle, ...] = ()
     dropped: tuple[tuple[str, float], ...] = ()
+    joined: tuple[list[IntArray], list[FloatArray]] | None = None
 
 
-def at_once(period: FlowPeriod, network: FlowNetwork, given_row: IntArray, mode: str) -> Found | None:
-    """A period without netting, on the network that it is traced on; None where flows run in a circle."""
+def at_once(
+    period: FlowPeriod, network: FlowNetwork, given_row: IntArray, mode: str, labels: Any = None
+) -> Found | None:
+    """A period without netting, on the network that it is traced on; None where flows run in a circle.
+
+    Args:
+        period: What is traced.
+        network: On what.
+        given_row: Row of the network for each row of the period's own, -1 for none.
+        mode: The mode.
+        labels: What ``traced_joined`` takes beside the period, for mode compat.
+    """
     own = period.network
-    acyclic, integers, numbers, ends, sums_of = traced(
+    given = (
         NUMBER[mode],
         network.bus.size,
         network.node.size,
@@ -94,21 +108,23 @@ def at_once(period: FlowPeriod, network: FlowNetwork, given_row: IntArray, mode:
         period.generation_mw,
         period.load_mw,
     )
+    acyclic, integers, numbers, ends, sums_of = traced(given) if labels is None else traced_joined(given, *labels)
     if not acyclic:
         return None
-    of, mw = unpacked(integers, numbers, ends, INTEGERS)
+    of, mw = unpacked(integers, numbers, ends, INTEGERS if labels is None else INTEGERS + 2 * JOINED)
     return Found(
         up=_way(of[:5], mw[:4], upstream=True),
         down=_way(of[5:10], mw[4:8], upstream=False),
-        generation_mw=mw[-2],
-        load_mw=mw[-1],
+        generation_mw=mw[16],
+        load_mw=mw[17],
         closed=Closed(
             branches=(of[10], mw[8], of[11], mw[9]),
             pairs=(of[12], mw[10], mw[11], of[13], mw[12], mw[13]),
             stations=(*of[14:18], mw[14]),
-            noticed=(*of[18:], mw[15]),
+            noticed=(*of[18:INTEGERS], mw[15]),
             sums=sums_of,
         ),
+        joined=None if labels is None else (of[INTEGERS:], mw[NUMBERS:]),
     )
 
 
