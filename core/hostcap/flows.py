@@ -208,12 +208,12 @@ class FlowPeriod(_Timed, _ByContent):
                     f"period {self.name}: {column} has {counted(values.size, 'entry', 'entries')} for {listed.size}"
                     f" of {what}"
                 )
-            if not np.isfinite(values).all():
+            if np.count_nonzero(np.isfinite(values)) < values.size:
                 bad = listed[~np.isfinite(values)].tolist()
                 raise FlowsError(
                     f"period {self.name}: {column} of {what} {some(bad)} is missing or not a finite number"
                 )
-            if column.endswith("loss_mw") and values.size and values.min() < -LOSS_TOLERANCE_MW:
+            if column.endswith("loss_mw") and np.count_nonzero(values < -LOSS_TOLERANCE_MW):
                 worst = int(values.argmin())
                 raise FlowsError(
                     f"period {self.name}: {column} of branch {listed[worst]} is {values[worst]:.6g} MW; losses must"

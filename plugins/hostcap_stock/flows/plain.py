@@ -116,7 +116,7 @@ class _Words:
         after: Word that followed each word last time, -1 unless there is one without a comma, shape (column, word).
         before: Last word of each column.
         met: Words of each list, and then the letters of all.
-        known: Words of each list that were given out.
+        known, given: Words of each list, and letters of all, that were given out.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -126,7 +126,7 @@ class _Words:
         self.begin, self.size = np.empty((lists, _WORDS), dtype=np.int64), np.empty((lists, _WORDS), dtype=np.int64)
         self.table = np.full((lists, 4 * _WORDS), -1, dtype=np.int32)
         self.after = np.full((columns, _WORDS), -1, dtype=np.int32)
-        self.known = [0] * lists
+        self.known, self.given = [0] * lists, 0
 
     def grow(self) -> None:
         """Make room for more."""
@@ -143,11 +143,15 @@ class _Words:
         Raises:
             UnicodeDecodeError: One is no UTF-8.
         """
-        found, pool = [], self.pool.data
+        end = int(self.met[-1])
+        raw, found = self.pool[self.given : end].tobytes(), []
+        text = raw.decode() if raw.isascii() else None
         for n, (known, met) in enumerate(zip(self.known, self.met.tolist(), strict=False)):
-            ends = zip(self.begin[n, known:met].tolist(), self.size[n, known:met].tolist(), strict=True)
-            found.append([str(pool[low : low + size], "utf-8") for low, size in ends])
+            begin = self.begin[n, known:met] - self.given
+            ends = zip(begin.tolist(), (begin + self.size[n, known:met]).tolist(), strict=True)
+            found.append([raw[a:b].decode() if text is None else text[a:b] for a, b in ends])
             self.known[n] = met
+        self.given = end
         return found
 
 

@@ -40,14 +40,10 @@ class Vocabulary:
 
     def codes(self, words: Sequence[str]) -> IntArray:
         """Number of each word; new words get the next ones."""
-        numbers = self._number
-        found = np.empty(len(words), dtype=np.int32)
-        for place, word in enumerate(words):
-            number = numbers.get(word)
-            if number is None:
-                number = numbers[word] = len(self.names)
-                self.names.append(word)
-            found[place] = number
+        numbers, known = self._number, len(self.names)
+        found = np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.int32)
+        if len(numbers) > known:
+            self.names += list(numbers)[known:]  # a dictionary keeps its order
         return found
 
     def text(self, codes: IntArray) -> list[str]:

@@ -181,7 +181,7 @@ class VspdFlows:
     def _when(self, files: ResultSet, wall: datetime, own: Sequence[Rows], labels: Vocabulary) -> When:
         for column in ("case", "period"):
             said = [rows.word(column) for rows in own if column in rows.columns]
-            if any((codes != said[0][0]).any() for codes in said):
+            if any(np.count_nonzero(codes != said[0][0]) for codes in said):
                 raise FlowsError(
                     f"{files.branches} and the files beside it: rows of several cases ({column}) at"
                     f" {wall:%Y-%m-%d %H:%M}; expected one case for every period"
@@ -293,6 +293,7 @@ def _beside(branches: Path, kind: str) -> Path | None:
     return next((p for p in (plain, plain.with_name(f"{plain.name}.gz")) if p.is_file()), None)
 
 
+@lru_cache(maxsize=256)
 def _half_hour(label: str) -> int | None:
     match = re.fullmatch(r"TP(\d{1,2})", label)
     return int(match[1]) if match else None
