@@ -47,7 +47,9 @@ def watch(master, *, lv, hv, lv_unit="v", thermal_percent=100.0, rating_basis="n
         (cls, name), first, at = full.split(".", 1), at, at + terms * conds
         if ckt.SetActiveElement(full) < 0 or not c.Enabled():
             continue
-        e, buses = json.loads(d.Element.ToJSON(1)), [b.split(".")[0].lower() for b in c.BusNames()]
+        # Of others, such as capacitors, the engine writes memory that it never set, which may be no JSON.
+        e = json.loads(d.Element.ToJSON(1)) if cls in ("Line", "Transformer") else {}
+        buses = [b.split(".")[0].lower() for b in c.BusNames()]
         refs, order = np.reshape([c.NodeRef(), c.NodeOrder()], (2, terms, conds)).tolist()
         low, coil, links, amps = [b for b in buses if b in lv_buses], cls == "Transformer" and conds == 2, [], []
         if cls == "Transformer":  # a wye coil ends at the last conductor, a delta coil at the next phase

@@ -26,7 +26,7 @@ from hostcap.running import run
 from hostcap.testing.frozen import ArrayFrozen, at_nominal
 from hostcap.testing.networks import SmallNetwork
 from hostcap_stock.allocations import Weighted, WeightedConfig
-from hostcap_stock.initial_states import AsModelled, FixedLoad, ZeroLoad
+from hostcap_stock.initial_states import AsModelled, FixedLoad, FixedLoadConfig, ZeroLoad
 
 SCOPE = FeederScope(feeder="F1", year=2025)
 
@@ -132,7 +132,9 @@ def test_weights_keep_the_ratios_of_a_column_and_forget_its_scale(
     assert max(one.values()) == 1.0
 
 
-@pytest.mark.parametrize("state", [ZeroLoad(), FixedLoad()], ids=lambda state: state.name)
+@pytest.mark.parametrize(
+    "state", [ZeroLoad(), FixedLoad(config=FixedLoadConfig(load_kw_per_customer=0.0))], ids=lambda state: state.name
+)
 def test_weights_by_a_start_that_is_equal_by_construction_are_refused(state: Any, streets: Network) -> None:
     with pytest.raises(
         HostcapError, match=r"allocation\.basis: the initial state gives every customer the same"

@@ -231,7 +231,9 @@ def test_the_order_of_elimination_is_found_once(
 def test_what_is_kept_of_a_closed_network_serves_a_plan_and_gives_no_engine(demo_folder: Path) -> None:
     source = OpenDssSource(config=demo_settings(demo_folder))
     network = source.load("feeder")
-    point = FixedLoad().operating_point(network, FeederScope(feeder="feeder", year=2025))
+    point = FixedLoad(config=FixedLoadConfig(load_kw_per_customer=0.0)).operating_point(
+        network, FeederScope(feeder="feeder", year=2025)
+    )
     with source.freeze(network, point) as frozen:
         kept: Any = FrozenArrays.of(frozen)
     plan = BatchedSolver().plan(kept, uniform(network, "export"), all_limits(network))
