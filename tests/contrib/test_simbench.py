@@ -130,9 +130,9 @@ def test_hv_node_headroom_breaks_where_bare_power_flows_break_at_every_location(
 @pytest.mark.slow
 def test_a_network_without_low_voltage_has_places_and_no_customers() -> None:
     """18 cables and no LV network: each location is checked, and growth of customers refused."""
+    simbench = pytest.importorskip("simbench", reason=MISSING)
     from pandapower_nets.bare import BareNet, check_every_location
 
-    simbench = pytest.importorskip("simbench", reason=MISSING)
     given = {"step_kw_per_node": 500.0, "max_steps_per_node": 60, "location_kinds": ["line-tee"]}
     results = study("hv-node-headroom", code=MV, **given)
     with warnings.catch_warnings():
