@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reading_files import at, long_rows, of, profiles, window, write
 
 from hostcap.errors import ConfigError, ProfileError
+from hostcap.findings import Severity
 from hostcap.network import Network
 from hostcap.profiles import PowerProfiles
 from hostcap.testing import street
@@ -122,7 +123,7 @@ class TestThePool:
         assert of(found, network, "c5", "generation_kw") == [0.0, 0.0]
         notes = {finding.code: finding for finding in found.findings}
         pool = notes["readings-from-pool"]
-        assert (pool.count, pool.kw) == (4, pytest.approx(mean))
+        assert (pool.count, pool.kw, pool.severity) == (4, pytest.approx(mean), Severity.WARNING)
         assert pool.element == f"c1 as {drawn[0]}, c2 as {drawn[1]}, c3 as {drawn[2]} and 1 more"
         assert f"4 customers without readings follow {len(set(drawn))} of 6 meters of the pool" in pool.message
         assert "seed 3" in pool.message
@@ -134,7 +135,7 @@ class TestThePool:
         found = pooled(tmp_path)
         assert of(found, network, "c2") == pytest.approx([2.1, 2.2])
         [note] = [finding for finding in found.findings if finding.code == "readings-from-pool"]
-        assert (note.count, note.kw) == (0, 0.0)
+        assert (note.count, note.kw, note.severity) == (0, 0.0, Severity.INFO)
 
     def test_meters_that_the_customer_table_names_are_no_pool(self, tmp_path: Path, network: Network) -> None:
         """c1 follows Meter-2 by the table; the others, whose cells are empty, draw among the other five."""

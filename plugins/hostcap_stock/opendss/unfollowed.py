@@ -55,8 +55,9 @@ class Unfollowed:
                     element=some([str(injectors.name[place]) for place in acted]),
                     count=int(acted.size),
                     kw=kw,
-                    message=f"{acted.size} generating elements, {kw:.6g} kW in the snapshot, give what their shapes "
-                    f"say, without what {some(list(self.controls))} would make of it, which follow voltages or flows",
+                    message=f"{counted(acted.size, 'generating element')} with {kw:.6g} kW in the snapshot: what the "
+                    f"shapes say counts, without what {some(list(self.controls))} would make of it, which follow "
+                    "voltages or flows",
                 )
             )
         if self.sources:

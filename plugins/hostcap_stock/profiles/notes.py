@@ -117,7 +117,7 @@ def _from_pool(
     followed = np.unique(place).size
     kw = (tally.import_kw + tally.export_kw + tally.stood_in_kw)[place].sum()
     yield Finding(
-        severity=Severity.WARNING,
+        severity=Severity.WARNING if who.size else Severity.INFO,
         code="readings-from-pool",
         element=some([f"{owners.name[each]} as {owners.ids[meter]}" for each, meter in zip(who, place, strict=True)]),
         count=int(who.size),
