@@ -271,13 +271,14 @@ class WorkPackage:
         if not isinstance(network, Part):
             return
         asked = [("solver", solver.plugin)] if isinstance(solver, Part) else []
-        asked += [(f"study.{attribute.name}", name) for attribute, name in self._further_solvers()]
-        offers = self.registry.get(NetworkPlugin, network.plugin).capabilities
-        for key, name in asked[1:]:
-            if isinstance(solver, Part) and name == solver.plugin:
+        further = [(f"study.{attribute.name}", name) for attribute, name in self._further_solvers()]
+        for key, name in further:
+            if ("solver", name) in asked:
                 raise ConfigError(
                     f"{key}: {name!r} is the study's own solver, which would agree with itself; name another"
                 )
+        asked += further
+        offers = self.registry.get(NetworkPlugin, network.plugin).capabilities
         for key, name in asked:
             missing = sorted(self.registry.get(SolverPlugin, name).capabilities - offers)
             if missing:
